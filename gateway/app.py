@@ -1,0 +1,109 @@
+"""The ASGI app: spending routes and operations by exact path, everything else to the admin API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote
+
+from gateway.admin.app import build_admin
+from gateway.admin.deps import AdminContext
+from gateway.doors import models, openai_chat
+from gateway.doors.endpoint import SpendingEndpoint
+from gateway.errors import GateError, MethodNotAllowed
+from gateway.http import Receive, Scope, Send, send_bytes, send_error, send_json
+from gateway.parts import Parts
+from gateway.storage.database import ping
+
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+READY_SECONDS = 2.0  # how long the readiness check waits for a part
+
+
+class App:
+    """One gate. The parts are opened and closed by whoever made them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._routes: dict[str, tuple[str, Handler]] = {
+            "/v1/chat/completions": ("POST", self._spending(openai_chat)),
+            "/v1/models": ("GET", self._list_models),
+            "/health/live": ("GET", self._live),
+            "/health/ready": ("GET", self._ready),
+            "/metrics": ("GET", self._metrics),
+        }
+        context = AdminContext(
+            database=parts.database,
+            keys=parts.keys,
+            authenticator=parts.authenticator,
+            model_names=frozenset(model.name for model in parts.router.models),
+            guard_names=frozenset(parts.guards.names),
+        )
+        self._admin = build_admin(context)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"Sluicegate serves HTTP, not {scope['type']}")
+        path: str = scope["path"]
+        method, handler = self._routes.get(path, (None, None))
+        if handler is None and path.startswith("/v1/models/"):
+            method, handler = "GET", self._get_model
+        if handler is None:
+            await self._admin(scope, receive, send)
+        elif scope["method"] == method or (method == "GET" and scope["method"] == "HEAD"):
+            await handler(scope, receive, send)
+        else:
+            await send_error(send, MethodNotAllowed(f"This path takes {method}."), [(b"allow", str(method).encode())])
+
+    def _spending(self, door: Any) -> SpendingEndpoint:
+        parts = self._parts
+        return SpendingEndpoint(
+            door,
+            authenticator=parts.authenticator,
+            pipeline=parts.pipeline,
+            recorder=parts.recorder,
+            max_body=parts.config.server.max_body,
+        )
+
+    async def _list_models(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            principal = await self._parts.authenticator.authenticate(scope)
+        except GateError as error:
+            await send_error(send, error)
+            return
+        await send_json(send, 200, models.list_models(self._parts.router, principal))
+
+    async def _get_model(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            principal = await self._parts.authenticator.authenticate(scope)
+            name = unquote(scope["path"].removeprefix("/v1/models/"))
+            found = models.get_model(self._parts.router, principal, name)
+        except GateError as error:
+            await send_error(send, error)
+            return
+        await send_json(send, 200, found)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, 200, {"status": "live"})
+
+    async def _ready(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reasons = await self._not_ready()
+        status = 503 if reasons else 200
+        await send_json(send, status, {"status": "not ready" if reasons else "ready", "reasons": reasons})
+
+    async def _not_ready(self) -> list[str]:
+        reasons = [f"engine {name} is not running" for name, model in self._parts.engines.items() if not model.healthy]
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await ping(self._parts.database)
+        except Exception as error:
+            reasons.append(f"storage is not usable ({type(error).__name__})")
+        return reasons
+
+    async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for model in self._parts.engines.values():
+            if model.healthy:
+                await model.refresh_stats()
+        page, content_type = self._parts.metrics.render()
+        await send_bytes(send, 200, page, [(b"content-type", content_type.encode())])

@@ -1,0 +1,58 @@
+"""What the commands share: the configuration option, the database, and how to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from gateway.config import Config
+
+T = TypeVar("T")
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked; the message is for the person who asked."""
+
+
+def load(path: Path, *, check_files: bool = True) -> Config:
+    """The configuration. Raises ConfigError with every fault."""
+    from gateway.config import load_config
+
+    return load_config(path, os.environ, check_files=check_files)
+
+
+def with_database(config: Config, work: Callable[[AsyncEngine], Awaitable[T]]) -> T:
+    """Run `work` on the configured database, its schema brought up to date. Raises CommandError."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from gateway.storage.database import migrate, open_database
+
+    async def run() -> T:
+        database = open_database(config.storage.url.get_secret_value())
+        try:
+            await migrate(database)
+            return await work(database)
+        finally:
+            await database.dispose()
+
+    try:
+        return asyncio.run(run())
+    except (SQLAlchemyError, OSError) as error:
+        raise CommandError(f"the database cannot be used: {type(error).__name__}: {error}") from error
+
+
+def fail(message: str, code: int) -> int:
+    """One line on standard error."""
+    print("sluicegate: " + " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,169 @@
+"""Rules between parts of the file: names that must be unique, or must exist, or must not form a circle.
+
+They read the plain data, not the typed `Config`, so that one wrong value elsewhere does not hide them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path as FilePath
+from typing import Any
+
+from gateway.config.faults import Path
+from gateway.config.source import Document
+
+_PROVIDER_KEYS = ("model", "base_url", "api_key")
+
+
+def check_references(document: Document) -> None:
+    """Note every fault that lies between parts of the file."""
+    _unique(document, "models")
+    _unique(document, "guards")
+    _fallbacks(document)
+    engines = _engine_models(document)
+    names: dict[str, tuple[str, ...]] = {}
+    for path, target in _targets(document):
+        _target_kind(document, path, target)
+        _target_engine(document, path, target, engines)
+        _target_name(document, path, target, names)
+
+
+def check_files(document: Document) -> None:
+    """Note every local model whose file is not on the disk."""
+    for name, model in _engine_models(document).items():
+        path = model.get("path") if isinstance(model, dict) else None
+        if isinstance(path, str) and path and not _is_file(path):
+            document.add(("engine", "models", name, "path"), f"no such file (from {FilePath.cwd()})")
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """` (did you mean "…"?)` for a close match, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def _unique(document: Document, section: str) -> None:
+    first: dict[str, int] = {}
+    for index, item in _mappings(_section(document, section)):
+        name = item.get("name")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            document.add((section, index, "name"), f'"{name}" is already the name of {section}[{first[name]}]')
+        else:
+            first[name] = index
+
+
+def _fallbacks(document: Document) -> None:
+    graph: dict[str, list[tuple[Path, str]]] = {}
+    for index, model in _mappings(_section(document, "models")):
+        edges: list[tuple[Path, str]] = [
+            (("models", index, "fallbacks", position), name)
+            for position, name in enumerate(_list(model.get("fallbacks")))
+            if isinstance(name, str)
+        ]
+        if isinstance(name := model.get("name"), str):
+            graph.setdefault(name, edges)
+    for edges in graph.values():
+        for path, name in edges:
+            if name not in graph:
+                document.add(path, f'no model is named "{name}"{suggestion(name, graph)}')
+    _circles(document, graph)
+
+
+def _circles(document: Document, graph: dict[str, list[tuple[Path, str]]]) -> None:
+    """Note each edge that closes a circle (depth-first; without recursion, as a chain may be long)."""
+    done: set[str] = set()
+    for start in graph:
+        trail: list[str] = []
+        stack: list[tuple[str, Iterator[tuple[Path, str]]]] = []
+        if start not in done:
+            trail.append(start)
+            stack.append((start, iter(graph[start])))
+        while stack:
+            name, edges = stack[-1]
+            for path, following in edges:
+                if following in trail:
+                    circle = " → ".join([*trail[trail.index(following) :], following])
+                    document.add(path, f"fallbacks go round in a circle: {circle}")
+                elif following in graph and following not in done:
+                    trail.append(following)
+                    stack.append((following, iter(graph[following])))
+                    break
+            else:
+                done.add(name)
+                trail.pop()
+                stack.pop()
+
+
+def _target_kind(document: Document, path: Path, target: dict[str, Any]) -> None:
+    engine, provider = target.get("engine"), target.get("provider")
+    if engine is not None and provider is not None:
+        document.add((*path, "provider"), "a target has an engine or a provider, not both")
+    elif engine is None and provider is None:
+        if not (document.has_fault((*path, "engine")) or document.has_fault((*path, "provider"))):
+            document.add(path, "needs engine: NAME (a local model) or provider: openai with model: NAME")
+    elif provider is not None and target.get("model") is None:
+        if not document.has_fault((*path, "model")):
+            document.add(path, "a target with a provider needs model: NAME")
+    elif engine is not None:
+        for key in _PROVIDER_KEYS:
+            if target.get(key) is not None:
+                document.add((*path, key), "belongs to targets with a provider; this one has an engine")
+    price = target.get("price")
+    if (
+        engine is None
+        and provider is not None
+        and isinstance(price, dict)
+        and price.get("per_compute_second") is not None
+    ):
+        document.add((*path, "price", "per_compute_second"), "only a local engine's time is known; price tokens")
+
+
+def _target_engine(document: Document, path: Path, target: dict[str, Any], engines: dict[str, Any]) -> None:
+    engine = target.get("engine")
+    if isinstance(engine, str) and engine not in engines:
+        message = f'engine.models has no "{engine}"{suggestion(engine, engines)}'
+        document.add((*path, "engine"), message)
+
+
+def _target_name(document: Document, path: Path, target: dict[str, Any], names: dict[str, Any]) -> None:
+    """A name given by hand stands for one upstream wherever it is used."""
+    name = target.get("name")
+    if not isinstance(name, str):
+        return
+    upstream = tuple(str(target.get(key)) for key in ("engine", "provider", *_PROVIDER_KEYS))
+    if names.setdefault(name, upstream) != upstream:
+        document.add((*path, "name"), f'"{name}" already names a target with another upstream')
+
+
+def _targets(document: Document) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for index, model in _mappings(_section(document, "models")):
+        for position, target in _mappings(model.get("targets")):
+            yield ("models", index, "targets", position), target
+
+
+def _engine_models(document: Document) -> dict[str, Any]:
+    engine = _section(document, "engine")
+    models = engine.get("models") if isinstance(engine, dict) else None
+    return models if isinstance(models, dict) else {}
+
+
+def _section(document: Document, name: str) -> Any:
+    return document.data.get(name) if isinstance(document.data, dict) else None
+
+
+def _mappings(value: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    return ((index, item) for index, item in enumerate(_list(value)) if isinstance(item, dict))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return FilePath(path).is_file()
+    except OSError:  # such as a name too long to be a file's
+        return False

@@ -1,0 +1,307 @@
+"""The shape of the configuration file and every default.
+
+Reading it is `load`'s work, rules between parts are `crosscheck`'s. All sections are frozen. Durations are in
+seconds, sizes in bytes, prices in US dollars per million tokens (or per second of engine time) as exact
+decimals. What this version does not build has no place here: see `unbuilt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+
+from billing.prices import Price
+from engine.config import EngineConfig, KVCacheConfig, KVDtype, Weights
+from engine.errors import EngineConfigError
+from gateway.config import faults, source
+from gateway.config.values import (
+    Count,
+    DatabaseUrl,
+    Dollars,
+    Duration,
+    HttpUrl,
+    Integer,
+    Name,
+    Number,
+    SecretUrl,
+    Size,
+    safe_name,
+)
+from guards.spec import GuardSpec, OnError
+from guards.types import Action, Stage
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+ENGINE_FIRST_TOKEN = 120.0  # a local prompt waits its turn on hardware it shares; a provider's should not
+
+
+class Section(BaseModel):
+    """A part of the file: frozen, no unknown keys, and no values in error texts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+
+
+class Server(Section):
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[Integer, Field(ge=0, le=65535)] = 8080  # 0: any free port
+    max_body: Size = 10 * 2**20
+    state_dir: Path = Path(".sluicegate")  # the admin key's file and the ledger's journal
+
+
+class Journal(Section):
+    fsync: Literal["interval", "always", "never"] = "interval"
+
+
+class Storage(Section):
+    url: DatabaseUrl = SecretUrl("sqlite+aiosqlite:///sluicegate.db")
+    journal: Journal = Journal()
+
+
+class SharedState(Section):
+    url: Literal["memory://"] = "memory://"
+
+
+class Timeouts(Section):
+    """Seconds. `first_token`: from sending the request; `idle`: between two pieces of a stream."""
+
+    connect: Duration = 2.0
+    first_token: Duration = 20.0
+    idle: Duration = 30.0
+    total: Duration = 300.0
+
+
+class TargetPrice(Section):
+    """US dollars: `input` and `output` per million tokens, or for engines per second of compute, or both.
+
+    `cached_input` defaults to `input`.
+    """
+
+    input: Dollars | None = None
+    cached_input: Dollars | None = None
+    output: Dollars | None = None
+    per_compute_second: Dollars | None = None
+
+    def to_price(self) -> Price:
+        """The ledger's own form. Raises PriceError if the parts do not make a price."""
+        return Price.parse(self.model_dump(exclude_none=True))
+
+    @model_validator(mode="after")
+    def _makes_a_price(self) -> Self:
+        self.to_price()  # PriceError is a ValueError
+        return self
+
+
+class Target(Section):
+    """One place that can answer: a local engine, or a model at an OpenAI-compatible server.
+
+    `name` labels it in headers, metrics and the ledger; made from the rest where it is not given, and unique
+    to one upstream over the whole file. For `retries`, 0 means a single attempt.
+    """
+
+    name: Name
+    engine: str | None = None
+    provider: Literal["openai"] | None = None
+    model: Annotated[str, Field(min_length=1)] | None = None
+    base_url: HttpUrl | None = None
+    api_key: SecretStr | None = None
+    weight: Annotated[Number, Field(gt=0)] = 1.0
+    retries: Annotated[Integer, Field(ge=0, le=10)] = 2
+    timeouts: Timeouts = Timeouts()
+    breaker: Literal[False] = False
+    price: TargetPrice | None = None
+
+
+class Model(Section):
+    """What clients name in "model"."""
+
+    name: Name
+    routing: Literal["ordered", "weighted"] = "ordered"
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    fallbacks: tuple[str, ...] = ()
+
+
+class KVCache(Section):
+    """None leaves the engine's own default."""
+
+    dtype: KVDtype | None = None
+    memory: Annotated[Size, Field(ge=2**20)] | None = None
+    block_size: Count | None = None
+
+
+class EngineModel(Section):
+    """A local model. None leaves the engine's own default (`engine.config.EngineConfig`)."""
+
+    path: Annotated[str, Field(min_length=1)]
+    weights: Weights | None = None
+    kv_cache: KVCache = KVCache()
+    max_context: Count | None = None
+    max_sequences: Count | None = None
+    max_waiting: Count | None = None
+    token_budget: Count | None = None
+    prefill_chunk: Count | None = None
+    threads: Count | None = None
+    prefix_caching: bool | None = None
+    input_log: str | None = None
+    step_timeout: Duration | None = None
+
+    def to_engine_config(self, name: str) -> EngineConfig:
+        """The engine's own form. Raises EngineConfigError if the numbers cannot work together."""
+        given = self.model_dump(exclude={"kv_cache"}, exclude_none=True)
+        kv_cache = KVCacheConfig(**self.kv_cache.model_dump(exclude_none=True))
+        config = EngineConfig(name=name, kv_cache=kv_cache, **given)
+        config.check()
+        return config
+
+    @model_validator(mode="after")
+    def _numbers_work_together(self) -> Self:
+        try:
+            self.to_engine_config("")
+        except EngineConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+class Engine(Section):
+    models: Mapping[Name, EngineModel] = Field(default_factory=dict)
+
+
+class Guard(Section):
+    """One guard. `default` runs it for every key.
+
+    `restore` gives callers their own values back; by default wherever values are redacted on the way in.
+    """
+
+    name: Name
+    kind: Literal["pii"]
+    stages: Annotated[tuple[Literal["input", "output"], ...], Field(min_length=1)] = ("input", "output")
+    action: Literal["redact", "block", "flag"] = "redact"
+    restore: bool | None = None
+    default: bool = False
+    on_error: Literal["block", "pass"] = "block"
+    timeout: Duration = 2.0
+    entities: tuple[str, ...] | None = None  # None: every entity the guard knows
+
+    def to_spec(self) -> GuardSpec:
+        """The guards' own form."""
+        restorable = self.action == "redact" and "input" in self.stages
+        return GuardSpec(
+            name=self.name,
+            kind=self.kind,
+            stages=tuple(Stage(stage) for stage in self.stages),
+            action=Action(self.action),
+            restore=restorable if self.restore is None else self.restore,
+            default=self.default,
+            on_error=OnError(self.on_error),
+            timeout=self.timeout,
+            entities=self.entities,
+        )
+
+
+class Telemetry(Section):
+    otlp_endpoint: HttpUrl | None = None
+    service_name: Annotated[str, Field(min_length=1)] = "sluicegate"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_bodies: Literal["none"] = "none"
+
+
+class Config(Section):
+    """The whole file. `fault` gives a later finding (a guard that cannot be built) its line in it."""
+
+    server: Server = Server()
+    admin_key: SecretStr | None = None
+    storage: Storage = Storage()
+    shared_state: SharedState = SharedState()
+    models: Annotated[tuple[Model, ...], Field(min_length=1)]
+    engine: Engine = Engine()
+    guards: tuple[Guard, ...] = ()
+    telemetry: Telemetry = Telemetry()
+
+    _document: source.Document = PrivateAttr(default_factory=source.Document)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_targets(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = {key: value for key, value in data.items() if value is not None}  # `guards:` with all lines commented
+        if isinstance(models := data.get("models"), list):
+            names = _TargetNames(models)
+            data["models"] = [_with_targets(model, names) for model in models]
+        return data
+
+    def engine_configs(self) -> dict[str, EngineConfig]:
+        """The engine's own configuration of every local model, by name."""
+        return {name: model.to_engine_config(name) for name, model in self.engine.models.items()}
+
+    def guard_specs(self) -> tuple[GuardSpec, ...]:
+        """The guards' own form of every guard, in the file's order."""
+        return tuple(guard.to_spec() for guard in self.guards)
+
+    def target_providers(self) -> dict[str, str]:
+        """Every target's name with its provider; "sluicegate" for local engines."""
+        return {t.name: t.provider or "sluicegate" for model in self.models for t in model.targets}
+
+    def fault(self, path: faults.Path, message: str) -> faults.Fault:
+        """A fault at `path` (`("guards", 0, "entities")`) with the line it has in the file."""
+        return self._document.fault(path, message)
+
+    def redacted(self) -> dict[str, Any]:
+        """The whole configuration, defaults included, as JSON-able data without secrets."""
+        return {key: _plain(value) for key, value in self.model_dump().items()}
+
+
+class _TargetNames:
+    """Gives each upstream one name: the same upstream in two models shares it, two upstreams never do."""
+
+    def __init__(self, models: Iterable[Any]) -> None:
+        self._names: dict[tuple[str, ...], str] = {}
+        self._taken = {target["name"] for model in models for target in _targets(model) if "name" in target}
+
+    def name(self, target: Mapping[str, Any]) -> str:
+        upstream = tuple(str(target.get(key)) for key in ("engine", "provider", "model", "base_url", "api_key"))
+        if upstream not in self._names:
+            engine, provider, model = target.get("engine"), target.get("provider"), target.get("model")
+            base = safe_name(f"engine/{engine}" if engine else f"{provider}/{model}")
+            numbered = (f"{base}#{n}" if n > 1 else base for n in count(1))
+            self._names[upstream] = next(name for name in numbered if name not in self._taken)
+            self._taken.add(self._names[upstream])
+        return self._names[upstream]
+
+
+def _targets(model: Any) -> list[dict[str, Any]]:
+    """The targets of a model as far as they are mappings with a usable name, in data not yet checked."""
+    targets = model.get("targets") if isinstance(model, dict) else None
+    if not isinstance(targets, list):
+        return []
+    return [t for t in targets if isinstance(t, dict) and isinstance(t.get("name", ""), str)]
+
+
+def _with_targets(model: Any, names: _TargetNames) -> Any:
+    if not isinstance(model, dict) or not isinstance(targets := model.get("targets"), list):
+        return model
+    return {**model, "targets": [_filled(t, names) if isinstance(t, dict) else t for t in targets]}
+
+
+def _filled(target: Mapping[str, Any], names: _TargetNames) -> dict[str, Any]:
+    """`target` with the defaults that depend on what kind of target it is."""
+    filled = {key: value for key, value in target.items() if value is not None}
+    if filled.get("provider") == "openai":
+        filled.setdefault("base_url", OPENAI_BASE_URL)
+    filled.setdefault("name", names.name(filled))
+    if filled.get("engine") and isinstance(timeouts := filled.get("timeouts", {}), dict):
+        filled["timeouts"] = {"first_token": ENGINE_FIRST_TOKEN, **timeouts}
+    return filled
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, SecretStr | Decimal | Path):
+        return str(value)
+    return value

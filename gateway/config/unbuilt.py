@@ -1,0 +1,123 @@
+"""What the configuration's contract names and this version does not build: refused when asked, never ignored.
+
+Building a feature means: take its line out here, give it a place in `schema`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.config.faults import Path
+from gateway.config.source import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Unbuilt:
+    """A value at `pattern` ("*" is every element) for which `asks` holds is refused with `message`.
+
+    It is then treated as `instead`, so that one cause gives one fault.
+    """
+
+    pattern: Path
+    asks: Callable[[Any], bool]
+    message: str
+    instead: Any = None
+
+
+def _given(value: Any) -> bool:
+    return value not in (None, False, [], {})
+
+
+def _one_of(*names: str) -> Callable[[Any], bool]:
+    return lambda value: value in names
+
+
+def _other_provider(value: Any) -> bool:
+    return isinstance(value, str) and value != "openai"
+
+
+def _other_store(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("redis", "valkey"))
+
+
+UNBUILT: tuple[Unbuilt, ...] = (
+    Unbuilt(("cache",), _given, "the response cache is not built yet; take this section out"),
+    Unbuilt(
+        ("shared_state", "url"),
+        _other_store,
+        'state shared between replicas is not built yet; only "memory://" works',
+        "memory://",
+    ),
+    Unbuilt(
+        ("models", "*", "routing"),
+        _one_of("least_busy", "lowest_latency", "lowest_cost", "difficulty"),
+        'this routing is not built yet; use "ordered" or "weighted"',
+        "ordered",
+    ),
+    Unbuilt(
+        ("models", "*", "context_window_fallbacks"),
+        _given,
+        "fallbacks for long prompts are not built yet; take this key out",
+    ),
+    Unbuilt(
+        ("models", "*", "content_filter_fallbacks"),
+        _given,
+        "fallbacks for filtered replies are not built yet; take this key out",
+    ),
+    Unbuilt(
+        ("models", "*", "targets", "*", "provider"),
+        _other_provider,
+        'this provider is not built yet; "openai" reaches any server that speaks the OpenAI API',
+        "openai",
+    ),
+    Unbuilt(
+        ("models", "*", "targets", "*", "breaker"),
+        _given,
+        'circuit breakers are not built yet; take this key out or write "breaker: false"',
+        False,
+    ),
+    Unbuilt(
+        ("guards", "*", "kind"),
+        _one_of("injection", "secrets", "topics", "content", "schema", "nemo"),
+        'this kind of guard is not built yet; only "pii" is',
+        "pii",
+    ),
+    Unbuilt(
+        ("guards", "*", "threshold"),
+        _given,
+        'no guard that this version builds has a threshold ("pii" has none); take this key out',
+    ),
+    Unbuilt(
+        ("telemetry", "log_bodies"),
+        _one_of("redacted"),
+        'logging of request bodies is not built yet; only "none" works',
+        "none",
+    ),
+)
+
+
+def refuse_unbuilt(document: Document) -> None:
+    """Note a fault for everything asked that is not built, and put what is built in its place."""
+    for feature in UNBUILT:
+        *parents, key = feature.pattern
+        for path, holder in list(_matches(document.data, tuple(parents), ())):
+            if not isinstance(holder, dict) or key not in holder:
+                continue
+            if feature.asks(holder[key]):
+                document.add((*path, key), feature.message)
+                holder[key] = feature.instead
+            if holder[key] is None:
+                del holder[key]
+
+
+def _matches(value: Any, pattern: Path, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Every part of `value` that `pattern` reaches, with its path."""
+    if not pattern:
+        yield path, value
+    elif pattern[0] == "*" and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _matches(item, pattern[1:], (*path, index))
+    elif isinstance(value, dict) and pattern[0] in value:
+        yield from _matches(value[pattern[0]], pattern[1:], (*path, pattern[0]))

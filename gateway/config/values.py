@@ -1,0 +1,139 @@
+"""The small value forms of the configuration: durations, sizes, prices, names, addresses with secrets."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from billing.prices import MAX_DECIMALS, MAX_PRICE
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?i?B?)", re.ASCII | re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#-]{0,127}", re.ASCII)
+
+
+def parse_duration(value: object) -> float:
+    """Seconds, from a number of seconds or a text such as "500ms", "2s", "10m", "1h", "7d".
+
+    Raises ValueError for anything else, for 0 and less, and for more than a year.
+    """
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        seconds = float(match[1]) * _SECONDS[match[2]] if match else _number(value, "a duration", '"2s" or "500ms"')
+    else:
+        seconds = _number(value, "a duration", '"2s" or "500ms"')
+    if not 0 < seconds <= 366 * 86400:
+        raise ValueError("must be more than 0 and at most a year")
+    return seconds
+
+
+def parse_size(value: object) -> int:
+    """Bytes, from an int or a text such as "10MiB" (2**20) or "512MB" (10**6).
+
+    Raises ValueError for anything else and for less than one byte.
+    """
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match:
+        unit = match[2].lower().removesuffix("b")
+        base = 1024 if unit.endswith("i") else 1000
+        size = Decimal(match[1]) * base ** _POWERS[unit.removesuffix("i")]
+    else:
+        size = Decimal(_number(value, "a size", '"10MiB" or "512MB"'))
+    if size != size.to_integral_value() or not 1 <= size < 2**63:
+        raise ValueError("must be a whole number of bytes, at least 1")
+    return int(size)
+
+
+def parse_price(value: object) -> Decimal:
+    """US dollars as an exact decimal, from a text or a number; at most six decimals, never negative.
+
+    Raises ValueError with the reason.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise ValueError('must be a price in US dollars, such as "0.15"')
+    try:
+        price = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise ValueError('must be a price in US dollars, such as "0.15"') from None
+    if not price.is_finite() or not 0 <= price <= MAX_PRICE:
+        raise ValueError(f"must be between 0 and {MAX_PRICE}")
+    if price != round(price, MAX_DECIMALS):
+        raise ValueError(f"has more than {MAX_DECIMALS} decimals; a price may have at most {MAX_DECIMALS}")
+    return price
+
+
+def check_name(value: str) -> str:
+    """A name that is safe as a metric label, in a header and in a path. Raises ValueError."""
+    if not _NAME.fullmatch(value):
+        raise ValueError("must be 1 to 128 letters, digits or . _ : / @ + # - and begin with a letter or digit")
+    return value
+
+
+def safe_name(text: str) -> str:
+    """`text` made to pass `check_name` (it must begin with a letter or digit)."""
+    return re.sub(r"[^A-Za-z0-9._:/@+#-]", "_", text)[:120]
+
+
+def display_url(url: str) -> str:
+    """`url` without what may be secret: user and password, query, fragment."""
+    bare = re.split(r"[?#]", re.sub(r"://.*@", "://", url, flags=re.DOTALL), maxsplit=1)[0]
+    return bare if bare == url else f"{bare} (credentials hidden)"
+
+
+class SecretUrl(SecretStr):
+    """An address that may carry credentials; printed without them. `get_secret_value()` is the whole."""
+
+    def _display(self) -> str:
+        return display_url(self.get_secret_value())
+
+
+def _check_http(url: SecretUrl) -> SecretUrl:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete:
+        raise ValueError("must be an http:// or https:// address with a host")
+    return url
+
+
+def _check_database(url: SecretUrl) -> SecretUrl:
+    if not url.get_secret_value().startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
+        raise ValueError("must begin with sqlite+aiosqlite:// or postgresql+asyncpg://")
+    return url
+
+
+def _refuse_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _number(value: object, what: str, example: str) -> float:
+    """`value` as a finite float. Raises ValueError naming `what` was expected."""
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = float("nan")
+        if abs(number) < 1e19:
+            return number
+    raise ValueError(f"must be {what} such as {example}, or a plain number")
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+Dollars = Annotated[Decimal, BeforeValidator(parse_price)]
+Name = Annotated[str, AfterValidator(check_name)]
+HttpUrl = Annotated[SecretUrl, AfterValidator(_check_http)]
+DatabaseUrl = Annotated[SecretUrl, AfterValidator(_check_database)]
+Count = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=1)]
+Number = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
+Integer = Annotated[int, BeforeValidator(_refuse_bool)]

@@ -1,0 +1,233 @@
+"""What every spending route does around its dialect: who calls, what they sent, the pipeline, and how it ended.
+
+A plain ASGI endpoint. A `Door` brings the dialect; nothing here knows one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Protocol
+
+import orjson
+import structlog
+
+from billing.money import display
+from gateway.admission.authenticate import Authenticator
+from gateway.errors import GateError, InternalError, InvalidRequest
+from gateway.http import (
+    JSON_TYPE,
+    STREAM_TYPE,
+    ClientGone,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    drain,
+    header,
+    read_body,
+    send_bytes,
+    send_error,
+)
+from gateway.pipeline.answer import Chunk, Reply
+from gateway.pipeline.call import MAX_TAGS, Call
+from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.record import Record
+from gateway.pipeline.recorder import Recorder
+from gateway.pipeline.settlement import conclude
+from gateway.texts import Slot
+
+log = structlog.get_logger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
+_TAG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+
+
+class Door(Protocol):
+    """A dialect: what a module in `gateway.doors` offers."""
+
+    ENDPOINT: str
+
+    @staticmethod
+    def parse(raw: bytes) -> Call: ...
+
+    @staticmethod
+    def encode_chunk(chunk: Chunk) -> bytes: ...
+
+    @staticmethod
+    def encode_stream_error(error: GateError) -> bytes: ...
+
+    DONE: bytes
+
+
+class SpendingEndpoint:
+    """One route. Call it as an ASGI app."""
+
+    def __init__(
+        self,
+        door: Door,
+        *,
+        authenticator: Authenticator,
+        pipeline: Pipeline,
+        recorder: Recorder,
+        max_body: int,
+    ) -> None:
+        self._door = door
+        self._authenticator = authenticator
+        self._pipeline = pipeline
+        self._recorder = recorder
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record = _new_record(scope, self._door.ENDPOINT)
+        writer = _Writer(self._door, record, send)
+        with self._recorder.under_way(record):
+            try:
+                await self._serve(scope, receive, record, writer)
+            except GateError as error:
+                conclude(record, error)
+                await writer.fail(error)
+            except (ClientGone, asyncio.CancelledError) as error:
+                conclude(record, error)
+                if not isinstance(error, ClientGone) and not writer.caller_left:
+                    raise
+            except Exception as error:
+                conclude(record, error)
+                log.exception("request failed", request_id=record.request_id)
+                await writer.fail(InternalError(f"The gate failed. Quote the request id {record.request_id}."))
+
+    async def _serve(self, scope: Scope, receive: Receive, record: Record, writer: _Writer) -> None:
+        try:
+            record.principal = principal = await self._authenticator.authenticate(scope)
+        except GateError:
+            await drain(receive, self._max_body)  # a caller still sending gets to read why
+            raise
+        call = self._door.parse(await read_body(scope, receive, self._max_body))
+        record.requested_model = call.model
+        record.stream = call.stream
+        caller_tags = _tags(header(scope, b"x-sluicegate-tags"))
+        call.slots.extend(Slot(caller_tags, name, "user") for name in caller_tags)
+        call.tags = caller_tags
+        await writer.while_connected(receive, self._pipeline.serve(call, principal, record, writer))
+
+
+class _Writer:
+    """Writes one answer, and knows whether the caller is still there."""
+
+    def __init__(self, door: Door, record: Record, send: Send) -> None:
+        self._door = door
+        self._record = record
+        self._send = send
+        self._started = False
+        self._ended = False
+        self.caller_left = False
+
+    async def while_connected(self, receive: Receive, work: Awaitable[None]) -> None:
+        """Await `work`, cancelled as soon as the caller disconnects."""
+        task = asyncio.current_task()
+        assert task is not None
+        watcher = asyncio.create_task(_disconnected(receive))
+
+        at_work = True
+
+        def leave(_: asyncio.Task[None]) -> None:
+            # Once the last byte is written uvicorn reports a disconnect too; that is no leaving.
+            if at_work and not self._ended and not watcher.cancelled():
+                self.caller_left = True
+                task.cancel()
+
+        watcher.add_done_callback(leave)
+        try:
+            await work
+        finally:
+            at_work = False
+            watcher.cancel()
+            if self.caller_left:
+                task.uncancel()
+
+    async def reply(self, reply: Reply) -> None:
+        self._started = self._ended = True
+        cost = (b"x-sluicegate-cost-usd", display(self._record.cost).encode())
+        await send_bytes(self._send, 200, orjson.dumps(reply.body), [JSON_TYPE, *self._headers(), cost])
+
+    async def chunks(self, chunks: list[Chunk]) -> None:
+        await self._open()
+        await self._body(b"".join(map(self._door.encode_chunk, chunks)), more=True)
+
+    async def end(self, chunks: list[Chunk]) -> None:
+        await self._open()
+        self._ended = True
+        await self._body(b"".join(map(self._door.encode_chunk, chunks)) + self._door.DONE, more=False)
+
+    async def fail(self, error: GateError) -> None:
+        """Tell the caller of an error, in the way that is still open."""
+        if not self._started:
+            self._started = self._ended = True
+            await send_error(self._send, error, self._headers())
+        elif not self._ended:
+            self._ended = True
+            await self._body(self._door.encode_stream_error(error), more=False)
+
+    async def _open(self) -> None:
+        if not self._started:
+            self._started = True
+            headers = [
+                STREAM_TYPE,
+                (b"cache-control", b"no-cache"),
+                (b"x-accel-buffering", b"no"),
+                *self._headers(),
+            ]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _body(self, body: bytes, *, more: bool) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    def _headers(self) -> Headers:
+        record = self._record
+        headers = [(b"x-request-id", record.request_id.encode())]
+        if record.model is not None:
+            headers.append((b"x-sluicegate-model", record.model.encode()))
+        if record.target is not None:
+            headers.append((b"x-sluicegate-target", record.target.encode()))
+        return headers
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _new_record(scope: Scope, endpoint: str) -> Record:
+    own = secrets.token_hex(16)
+    asked = header(scope, b"x-request-id")
+    return Record(
+        id=own,
+        request_id=asked if asked and _REQUEST_ID.fullmatch(asked) else f"req_{own}",
+        traceparent=header(scope, b"traceparent"),
+        endpoint=endpoint,
+        started_at=datetime.now(UTC),
+        started=monotonic(),
+    )
+
+
+def _tags(text: str | None) -> dict[str, str]:
+    """`feature=search,customer=acme`. Raises InvalidRequest for anything else: a bill must not lose a tag."""
+    if not text or not text.strip():
+        return {}
+    tags: dict[str, str] = {}
+    for pair in text.split(","):
+        name, separator, value = (part.strip() for part in pair.partition("="))
+        if not separator or not _TAG_NAME.fullmatch(name) or not 0 < len(value) <= 256:
+            raise InvalidRequest(
+                "The header x-sluicegate-tags must look like 'feature=search,customer=acme' (names of letters, digits, "
+                "'_', '.', '-', at most 64; values of at most 256 characters).",
+                param="x-sluicegate-tags",
+            )
+        tags[name] = value
+    if len(tags) > MAX_TAGS:
+        raise InvalidRequest(f"At most {MAX_TAGS} tags are taken.", param="x-sluicegate-tags")
+    return tags

@@ -1,0 +1,133 @@
+"""Every error a caller can see, with its status, type and code (the contract's table).
+
+An error's message is written for the caller. Nothing from an upstream, a database or a stack goes into one
+unless it was made for callers and scrubbed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class GateError(Exception):
+    """An error with a place in the contract. `param` names the request field at fault, where one is."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal_error"
+    code: str = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+        if code is not None:
+            self.code = code
+
+    def body(self) -> dict[str, Any]:
+        """OpenAI's error object."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+class InvalidRequest(GateError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class GuardBlockedRequest(InvalidRequest):
+    code = "guard_blocked"
+
+
+class ContextTooLong(InvalidRequest):
+    code = "context_length_exceeded"
+
+
+class Unsupported(InvalidRequest):
+    code = "unsupported_parameter"
+
+
+class InvalidKey(GateError):
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class NotPermitted(GateError):
+    status = 403
+    type = "permission_error"
+    code = "model_not_allowed"
+
+
+class AdminRequired(NotPermitted):
+    code = "admin_required"
+
+
+class NotFound(GateError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(GateError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(GateError):
+    status = 413
+    type = "invalid_request_error"
+    code = "body_too_large"
+
+
+class RateLimited(GateError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class UpstreamFailed(GateError):
+    status = 502
+    type = "upstream_error"
+    code = "upstream_failed"
+
+
+class UpstreamTimeout(GateError):
+    status = 504
+    type = "upstream_error"
+    code = "upstream_timeout"
+
+
+class Unavailable(GateError):
+    """Something the gate depends on is down. `retry_after` is always told."""
+
+    status = 503
+    type = "service_unavailable"
+    code = "overloaded"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: float = 1.0) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+
+
+class StorageUnavailable(Unavailable):
+    code = "storage_unavailable"
+
+
+class GuardUnavailableError(Unavailable):
+    code = "guard_unavailable"
+
+
+class InternalError(GateError):
+    """A fault of ours. The caller learns the request id, the log learns the rest."""

@@ -1,0 +1,112 @@
+"""ASGI by hand for the spending routes: read a bounded body, send JSON, send an event stream.
+
+The admin API uses FastAPI. These routes do not, because a framework's route costs more than all we do in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+import orjson
+
+from gateway.errors import BodyTooLarge, GateError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON_TYPE = (b"content-type", b"application/json")
+STREAM_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
+
+# A refused body is read and thrown away up to here, so that a client still sending it gets to read the answer.
+DRAIN_LIMIT = 64 * 2**20
+DRAIN_SECONDS = 10.0
+
+
+class ClientGone(Exception):
+    """The caller closed the connection before its request was complete."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of that (lower-case) name, decoded as latin-1 as HTTP has it."""
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The request's body, at most `limit` bytes. Raises BodyTooLarge, ClientGone."""
+    declared = header(scope, b"content-length")
+    if declared is not None and declared.isdecimal() and int(declared) > limit:
+        if int(declared) <= DRAIN_LIMIT:
+            await drain(receive)
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(part)
+        if size > limit:
+            if more:
+                await drain(receive)
+            raise _too_large(limit)
+        if not more and not parts:
+            return bytes(part)
+        parts.append(part)
+        if not more:
+            return b"".join(parts)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The request body is larger than this gate accepts ({limit} bytes).")
+
+
+async def drain(receive: Receive, limit: int = DRAIN_LIMIT) -> None:
+    """Read a body and throw it away, within bounds."""
+    size = 0
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while size < limit:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+async def send_bytes(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", str(len(body)).encode())],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_json(send: Send, status: int, body: Any, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    await send_bytes(send, status, orjson.dumps(body), [JSON_TYPE, *headers])
+
+
+async def send_error(send: Send, error: GateError, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    await send_json(send, error.status, error.body(), [*headers, *retry_after(error)])
+
+
+def retry_after(error: GateError) -> Headers:
+    """`retry-after` in whole seconds, for the errors that have one."""
+    if error.retry_after is None:
+        return []
+    return [(b"retry-after", str(max(1, math.ceil(error.retry_after))).encode())]

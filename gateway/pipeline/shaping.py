@@ -1,0 +1,111 @@
+"""A stream on its way out: guards on every growing text, usage taken out and put at the end, the end held back.
+
+The chunks that end a reply are held until the whole stream has, so that the bill is written before the caller can know
+the answer to be complete.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billing.usage import Usage
+from gateway.pipeline.answer import Chunk, usage_body
+from gateway.texts import chunk_slots
+from guards.runner import RunnerSession
+from guards.types import StreamFilter
+
+TextId = tuple[Any, ...]
+
+
+class StreamShaper:
+    """Shapes one stream. `usage` is the last the upstream told; `sent_text` counts what passed, for an estimate."""
+
+    def __init__(self, session: RunnerSession, model: str) -> None:
+        self._session = session
+        self._model = model
+        self._filters: dict[TextId, StreamFilter] = {}
+        self._frame: dict[str, Any] = {}
+        self._open: set[int] = set()  # choices that have begun and not finished
+        self._held: list[Chunk] = []
+        self.usage: Usage | None = None
+        self.received_bytes = 0
+
+    async def feed(self, chunk: Chunk) -> list[Chunk]:
+        """What may be sent after this chunk. Raises GuardBlocked, GuardUnavailable."""
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        body = chunk.body
+        body.pop("usage", None)
+        body["model"] = self._model
+        self._frame = {key: value for key, value in body.items() if key != "choices"}
+        if not body["choices"]:
+            return []
+        for slot, text_id in chunk_slots(body):
+            self.received_bytes += len(slot.text.encode("utf-8", "replace"))
+            if slot.text:
+                slot.text = await self._filter(text_id).feed(slot.text)
+        ended = [choice for choice in body["choices"] if choice.get("finish_reason")]
+        self._open.update(choice.get("index", 0) for choice in body["choices"])
+        if not ended:
+            if not _says_anything(body):
+                return []
+            return [*self._release(), chunk]
+        for choice in ended:
+            tail = await self._finish_choice(choice.get("index", 0))
+            self._held.extend(tail)
+        self._held.append(chunk)
+        return []
+
+    async def finish(self, *, include_usage: bool) -> list[Chunk]:
+        """The end of the stream: what was held, then the usage if the caller asked for it."""
+        for index in sorted(self._open):
+            self._held.extend(await self._finish_choice(index))
+        out = self._release()
+        if include_usage and self.usage is not None:
+            out.append(Chunk({**self._frame, "choices": [], "usage": usage_body(self.usage)}))
+        return out
+
+    def blocked(self) -> list[Chunk]:
+        """The end of a stream that a guard stopped: every open choice ends with `content_filter`."""
+        choices = [self._choice(index, {}, "content_filter") for index in sorted(self._open or {0})]
+        self._held.clear()
+        return [Chunk({**self._frame, "choices": choices})]
+
+    async def _finish_choice(self, index: int) -> list[Chunk]:
+        """Chunks with what the filters of one choice held back."""
+        self._open.discard(index)
+        tail: list[Chunk] = []
+        for text_id in [text_id for text_id in self._filters if text_id[0] == index]:
+            text = await self._filters.pop(text_id).finish()
+            if text:
+                tail.append(Chunk({**self._frame, "choices": [self._choice(index, _delta(text_id, text), None)]}))
+        return tail
+
+    def _filter(self, text_id: TextId) -> StreamFilter:
+        found = self._filters.get(text_id)
+        if found is None:
+            found = self._filters[text_id] = self._session.open_stream()
+        return found
+
+    def _release(self) -> list[Chunk]:
+        held, self._held = self._held, []
+        return held
+
+    @staticmethod
+    def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
+        return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _delta(text_id: TextId, text: str) -> dict[str, Any]:
+    if text_id[1] == "tool":
+        return {"tool_calls": [{"index": text_id[2], "function": {"arguments": text}}]}
+    return {text_id[1]: text}
+
+
+def _says_anything(body: dict[str, Any]) -> bool:
+    """False for a chunk whose only text is being held back: an empty delta tells a caller nothing."""
+    return any(
+        key == "role" or value not in ("", None)
+        for choice in body["choices"]
+        for key, value in (choice.get("delta") or {}).items()
+    )

@@ -1,0 +1,162 @@
+"""JSON log lines on standard error: one for each request, and whatever the code has to say between.
+
+Every value of every line, the standard library's loggers and exception texts included, passes `scrub` here. A
+line never holds a prompt, a reply, a user's name or a tag.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import orjson
+import structlog
+
+from billing.money import display
+from gateway.pipeline.record import Record
+from gateway.telemetry.scrub import scrub
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}", re.ASCII)
+_UNTOUCHED = (bool, int, float, type(None))
+
+log = structlog.get_logger("gateway.request")
+
+
+def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
+    """Send all logging of the process to `stream` (default: standard error) as JSON lines from `level` up."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    target = stream or sys.stderr.buffer
+    structlog.configure(
+        processors=[
+            structlog.processors.format_exc_info,
+            scrub_values,
+            structlog.processors.add_log_level,
+            _add_time,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.BytesLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+    handler = _LibraryHandler(target)
+    logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
+
+
+def log_request(record: Record) -> None:
+    """Write the line of one request that has ended; a warning if it failed on our side."""
+    write = log.warning if record.status >= 500 else log.info
+    write("request", **request_fields(record))
+
+
+def request_fields(record: Record) -> dict[str, Any]:
+    """What the log says of a request. Times in milliseconds, money as a decimal text; absent: unknown."""
+    fields: dict[str, Any] = {
+        "id": record.id,
+        "request_id": record.request_id,
+        "endpoint": record.endpoint,
+        "stream": record.stream,
+        "status": record.status,
+        "outcome": record.outcome.value,
+        "model": record.model,
+        "target": record.target,
+        "duration_ms": _milliseconds(record.duration),
+        "overhead_ms": _milliseconds(record.overhead),
+        "cost_usd": display(record.cost),
+    }
+    if record.model is None:
+        fields["requested_model"] = plain_name(record.requested_model)
+    if record.error_code is not None:
+        fields["error_code"] = record.error_code
+    if record.first_token is not None:
+        fields["first_token_ms"] = _milliseconds(record.first_token - record.started)
+    if record.principal is not None:
+        fields["key_id"] = record.principal.key_id
+        fields["team"] = record.principal.team
+    if record.usage is not None:
+        fields["input_tokens"] = record.usage.input_tokens
+        fields["cached_input_tokens"] = record.usage.cached_input_tokens
+        fields["output_tokens"] = record.usage.output_tokens
+    if record.attempts:
+        fields["attempts"] = [{"target": a.target, "outcome": a.outcome} for a in record.attempts]
+    if record.verdicts:
+        fields["verdicts"] = [
+            {
+                "guard": verdict.guard,
+                "stage": verdict.stage.value,
+                "action": verdict.action.value,
+                "findings": dict(verdict.findings),
+                "failed": verdict.error is not None,
+            }
+            for verdict in record.verdicts
+        ]
+    return fields
+
+
+def plain_name(text: str) -> str:
+    """`text` if it looks like a model's name and like nothing else, scrubbed; else "other"."""
+    return scrub(text) if _PLAIN_NAME.fullmatch(text) else "other"
+
+
+def scrub_values(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The structlog processor that takes secrets out of every value, at any depth."""
+    for key, value in event.items():
+        event[key] = _scrubbed(value)
+    return event
+
+
+def render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> bytes:
+    """One line of JSON; never raises, whatever the values are."""
+    try:
+        return orjson.dumps(event)
+    except TypeError:  # lone surrogates, integers beyond 64 bits, keys that are no text
+        return json.dumps(event, default=str, skipkeys=True).encode()
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, _UNTOUCHED):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _scrubbed(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_scrubbed(item) for item in value]
+    return scrub(str(value))
+
+
+def _add_time(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["timestamp"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return event
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+class _LibraryHandler(logging.Handler):
+    """Writes what libraries log through the standard library in the same form, with the same scrubbing."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._formatter = logging.Formatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event: dict[str, Any] = {
+                "event": record.getMessage(),
+                "logger": record.name,
+                "level": record.levelname.lower(),
+            }
+            if record.exc_info:
+                event["exception"] = self._formatter.formatException(record.exc_info)
+            line = render(None, "", scrub_values(None, "", _add_time(None, "", event)))
+            self._stream.write(line + b"\n")
+            self._stream.flush()
+        except Exception:
+            self.handleError(record)

@@ -1,0 +1,168 @@
+"""Any server that speaks OpenAI's chat API: OpenAI itself, vLLM, SGLang, TGI, Ollama and the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import msgspec
+import orjson
+
+from billing.usage import CachedTokens, Usage, UsageError
+from gateway.errors import ContextTooLong, InvalidRequest
+from gateway.pipeline.answer import Chunk, ChunkStream, Reply
+from gateway.pipeline.call import Call
+from gateway.telemetry.scrub import scrub
+from gateway.upstreams.base import Failure, UpstreamError
+from gateway.upstreams.sse import EventParser, EventTooLarge
+
+_MAX_REPLY = 64 * 2**20
+_MAX_ERROR = 64 * 2**10
+_CALLERS_FAULT = frozenset({400, 422})
+
+
+class OpenAICompatible:
+    """One base URL and model name. The connection pool is opened at the first call, in the loop that makes it.
+
+    Only the headers set here leave: nothing of the caller's, least of all the caller's key.
+    """
+
+    def __init__(self, *, base_url: str, model: str, api_key: str | None, connect_timeout: float) -> None:
+        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._model = model
+        self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        if api_key:
+            self._headers["authorization"] = f"Bearer {api_key}"
+        # Total and idle time are the pipeline's to limit, over all attempts; here only the connection's.
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def complete(self, call: Call) -> Reply:
+        body = {**call.body, "model": self._model, "stream": False}
+        body.pop("stream_options", None)
+        async with AsyncExitStack() as stack:
+            response = await self._post(body, stack)
+            raw = await self._read(response, _MAX_REPLY)
+        try:
+            reply = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            raise UpstreamError(Failure.ERROR, "the reply is not JSON") from None
+        if not isinstance(reply, dict) or not isinstance(reply.get("choices"), list):
+            raise UpstreamError(Failure.ERROR, "the reply is not a chat completion")
+        return Reply(reply, _usage(reply), reply.get("model"))
+
+    async def stream(self, call: Call) -> ChunkStream:
+        # Usage is always asked for: the bill needs it, whether or not the caller does.
+        options = {**(call.body.get("stream_options") or {}), "include_usage": True}
+        body = {**call.body, "model": self._model, "stream": True, "stream_options": options}
+        async with AsyncExitStack() as stack:
+            response = await self._post(body, stack)
+            if response.content_type != "text/event-stream":
+                raise UpstreamError(Failure.ERROR, f"expected an event stream, got {response.content_type}")
+            parser = EventParser()
+            open_choices: set[int] = set()
+            finished = False
+            try:
+                async for received in response.content.iter_any():
+                    for data in parser.feed(received):
+                        if data == b"[DONE]":
+                            return
+                        chunk = _chunk(data)
+                        for choice in chunk.body["choices"]:
+                            if choice.get("finish_reason"):
+                                open_choices.discard(choice.get("index", 0))
+                                finished = True
+                            else:
+                                open_choices.add(choice.get("index", 0))
+                        yield chunk
+            except (aiohttp.ClientError, OSError) as error:
+                raise UpstreamError(Failure.BROKEN, f"the stream broke: {type(error).__name__}") from None
+            except EventTooLarge:
+                raise UpstreamError(Failure.BROKEN, "an event of the stream was too large") from None
+            if open_choices or not finished:
+                raise UpstreamError(Failure.BROKEN, "the stream ended without its end marker")
+
+    async def _post(self, body: dict[str, Any], stack: AsyncExitStack) -> aiohttp.ClientResponse:
+        """Send; return the response once its status is 200. Raises UpstreamError, GateError."""
+        try:
+            response = await stack.enter_async_context(
+                self._pool().post(self._url, data=orjson.dumps(body), headers=self._headers, allow_redirects=False)
+            )
+        except aiohttp.ServerTimeoutError:
+            raise UpstreamError(Failure.TIMEOUT, "the connection was not made in time") from None
+        except aiohttp.ClientConnectorError as error:
+            raise UpstreamError(Failure.UNREACHABLE, f"no connection: {type(error).__name__}") from None
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            raise UpstreamError(Failure.ERROR, f"the request failed: {type(error).__name__}") from None
+        if response.status != 200:
+            raise await self._refusal(response)
+        return response
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> Exception:
+        status = response.status
+        if status == 429:
+            return UpstreamError(Failure.BUSY, "429", retry_after=_retry_after(response.headers.get("retry-after")))
+        if status not in _CALLERS_FAULT:
+            return UpstreamError(Failure.ERROR, f"status {status}")
+        try:
+            told = orjson.loads(await self._read(response, _MAX_ERROR))["error"]
+            message, param, code = str(told["message"])[:500], told.get("param"), told.get("code")
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, UpstreamError):
+            return InvalidRequest("The model's provider refused the request as invalid.")
+        param = param if isinstance(param, str) else None
+        if code == "context_length_exceeded":
+            return ContextTooLong(scrub(message), param=param)
+        return InvalidRequest(scrub(message), param=param, code=code if isinstance(code, str) else None)
+
+    async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
+        parts = bytearray()
+        try:
+            async for part in response.content.iter_any():
+                parts += part
+                if len(parts) > limit:
+                    raise UpstreamError(Failure.ERROR, f"the reply is larger than {limit} bytes")
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError(Failure.ERROR, f"the reply broke off: {type(error).__name__}") from None
+        return bytes(parts)
+
+    def _pool(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, trust_env=True)
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+def _chunk(data: bytes) -> Chunk:
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise UpstreamError(Failure.BROKEN, "an event of the stream is not JSON") from None
+    if not isinstance(body, dict) or "error" in body:
+        raise UpstreamError(Failure.BROKEN, "the stream carried an error event")
+    if not isinstance(body.get("choices"), list):
+        raise UpstreamError(Failure.BROKEN, "an event of the stream is not a chat completion chunk")
+    return Chunk(body, _usage(body))
+
+
+def _usage(body: dict[str, Any]) -> Usage | None:
+    told = body.get("usage")
+    if told is None:
+        return None
+    try:
+        return Usage.from_openai(told, CachedTokens.INSIDE)
+    except (UsageError, msgspec.ValidationError):
+        return None  # the bill is then estimated and says so; a nonsense count must not become one
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds; the date form of the header is left to our own back-off."""
+    try:
+        return max(0.0, float(value)) if value is not None else None
+    except ValueError:
+        return None

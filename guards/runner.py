@@ -1,0 +1,269 @@
+"""Runs the guards of one request, and answers for each of them: none is skipped in silence.
+
+Guards lie around a request like envelopes. On the way in they run in the configured order, on the way out
+in the reverse order: what the first guard hid, it restores last, so no other guard ever sees it.
+
+A guard that raises, or waits longer than its time limit, is recorded with its error. Then its `on_error`
+decides: `block` raises GuardUnavailable; `pass` goes on with the texts as they were before it. The limit is
+on waiting: work that never gives the loop a turn cannot be cut short, and when it ends its answer counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import TypeVar
+
+from guards.spec import OnError
+from guards.types import (
+    Action,
+    Guard,
+    GuardBlocked,
+    GuardConfigError,
+    GuardSession,
+    GuardUnavailable,
+    Stage,
+    StreamFilter,
+    TextSlot,
+    Verdict,
+)
+
+Clock = Callable[[], float]
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A guard and how it is run. `default`: for every request. `timeout`: seconds one call may wait."""
+
+    guard: Guard
+    default: bool = False
+    on_error: OnError = OnError.BLOCK
+    timeout: float = 2.0
+
+
+class GuardRunner:
+    """All configured guards. One instance serves all requests; `clock` counts seconds."""
+
+    def __init__(self, installed: Sequence[Installed], *, clock: Clock = time.perf_counter) -> None:
+        self._installed = {entry.guard.name: entry for entry in installed}
+        self._clock = clock
+        if len(self._installed) != len(installed):
+            raise GuardConfigError("two guards have the same name")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every configured guard, in order."""
+        return tuple(self._installed)
+
+    def guard(self, name: str) -> Guard | None:
+        """The guard of that name, if there is one."""
+        entry = self._installed.get(name)
+        return entry.guard if entry else None
+
+    def open(self, tenant: str, extra: Iterable[str] = ()) -> RunnerSession:
+        """Begin one request: the default guards and those named in `extra`, in the configured order.
+
+        Raises GuardUnavailable for a name that is not configured (any more): to go on without it would be
+        silence.
+        """
+        asked = set(extra)
+        for name in sorted(asked - self._installed.keys()):
+            raise GuardUnavailable(Verdict(guard=name, stage=Stage.INPUT, action=Action.BLOCK, error="not configured"))
+        return RunnerSession(
+            [
+                _Member(entry, tenant, self._clock)
+                for name, entry in self._installed.items()
+                if entry.default or name in asked
+            ]
+        )
+
+
+class RunnerSession:
+    """The guards of one request."""
+
+    def __init__(self, members: Sequence[_Member]) -> None:
+        self._members = members
+        self._checked: list[Verdict] = []
+        self._streaming: list[_Member] = []
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What every guard that ran has said, in the order they ran; streams with what they found so far."""
+        return self._checked + [member.stream_verdict() for member in self._streaming]
+
+    async def check_input(self, slots: Sequence[TextSlot]) -> None:
+        """Guard the texts on the way in, all slots of the request at once. Raises GuardBlocked,
+        GuardUnavailable."""
+        for member in self._standing_at(Stage.INPUT):
+            await self._check(member, Stage.INPUT, slots)
+
+    async def check_output(self, slots: Sequence[TextSlot]) -> None:
+        """Guard a whole reply. Raises GuardBlocked, GuardUnavailable."""
+        for member in reversed(self._standing_at(Stage.OUTPUT)):
+            await self._check(member, Stage.OUTPUT, slots)
+
+    def open_stream(self) -> StreamFilter:
+        """One filter for one streamed text of the reply; all output guards are in it."""
+        members = self._standing_at(Stage.OUTPUT)[::-1]
+        self._streaming = members
+        return _Chain([_GuardedFilter(member) for member in members])
+
+    def _standing_at(self, stage: Stage) -> list[_Member]:
+        return [member for member in self._members if stage in member.guard.stages]
+
+    async def _check(self, member: _Member, stage: Stage, slots: Sequence[TextSlot]) -> None:
+        before = [slot.text for slot in slots]
+        verdict = await member.check(stage, slots)
+        self._checked.append(verdict)
+        member.enforce(verdict)
+        if verdict.error is not None:
+            for slot, text in zip(slots, before, strict=True):
+                slot.text = text
+
+
+class _Member:
+    """One guard in one request: its session, the time it took, and how its streams ended."""
+
+    def __init__(self, entry: Installed, tenant: str, clock: Clock) -> None:
+        self.guard = entry.guard
+        self._entry = entry
+        self._tenant = tenant
+        self._clock = clock
+        self._session: GuardSession | None = None
+        self._stream_seconds = 0.0
+        self._stream_end: Verdict | None = None  # set when a stream was blocked or failed
+
+    @property
+    def session(self) -> GuardSession:
+        if self._session is None:
+            self._session = self.guard.open(self._tenant)
+        return self._session
+
+    async def check(self, stage: Stage, slots: Sequence[TextSlot]) -> Verdict:
+        """The guard's verdict, whatever it is; see `enforce`."""
+
+        def call() -> Awaitable[Verdict]:
+            session = self.session
+            return session.check_input(slots) if stage is Stage.INPUT else session.check_output(slots)
+
+        started = self._clock()
+        verdict = await self._ask(stage, call)
+        return replace(verdict, duration=self._clock() - started)
+
+    async def stream_step(self, call: Callable[[], Awaitable[str]]) -> str | None:
+        """One step of a stream; None if the guard failed and lets pass. Raises GuardBlocked,
+        GuardUnavailable."""
+        started = self._clock()
+        answer = await self._ask(Stage.OUTPUT, call)
+        self._stream_seconds += self._clock() - started
+        if isinstance(answer, str):
+            return answer
+        self._stream_end = answer
+        self.enforce(answer)
+        return None
+
+    def stream_verdict(self) -> Verdict:
+        """What the streams came to so far."""
+        verdict = self._stream_end
+        if verdict is None:
+            try:
+                verdict = self.session.stream_verdict()
+            except Exception as error:
+                verdict = self._failure(Stage.OUTPUT, _describe(error))
+        return replace(verdict, duration=self._stream_seconds)
+
+    def enforce(self, verdict: Verdict) -> None:
+        """Raise what a verdict demands: GuardBlocked, GuardUnavailable, or nothing."""
+        if verdict.action is not Action.BLOCK:
+            return
+        if verdict.error is None:
+            raise GuardBlocked(verdict)
+        raise GuardUnavailable(verdict)
+
+    async def _ask(self, stage: Stage, call: Callable[[], Awaitable[_Answer]]) -> _Answer | Verdict:
+        """The guard's answer, or a verdict if it blocked, raised or was too slow.
+
+        What the guard raised is not chained to anything: its text may quote a value.
+        """
+        try:
+            async with asyncio.timeout(self._entry.timeout) as limit:
+                return await call()
+        except GuardBlocked as blocked:
+            return replace(blocked.verdict, action=Action.BLOCK)
+        except Exception as error:
+            late = limit.expired()
+            return self._failure(stage, f"no answer in {self._entry.timeout:g} s" if late else _describe(error))
+
+    def _failure(self, stage: Stage, error: str) -> Verdict:
+        action = Action.BLOCK if self._entry.on_error is OnError.BLOCK else Action.PASS
+        return Verdict(guard=self.guard.name, stage=stage, action=action, error=error)
+
+
+class _GuardedFilter:
+    """One guard's filter, opened at its first text. Once it failed and lets pass, text goes by it."""
+
+    def __init__(self, member: _Member) -> None:
+        self._member = member
+        self._filter: StreamFilter | None = None
+        self._passing = False
+        self.held = ""
+
+    async def feed(self, text: str) -> str:
+        return await self._step(text, lambda stream: stream.feed(text))
+
+    async def finish(self) -> str:
+        return await self._step("", lambda stream: stream.finish())
+
+    async def _step(self, text: str, call: Callable[[StreamFilter], Awaitable[str]]) -> str:
+        if self._passing:
+            return text
+
+        async def step() -> str:
+            if self._filter is None:
+                self._filter = self._member.session.open_stream()
+            return await call(self._filter)
+
+        answer = await self._member.stream_step(step)
+        if answer is None or self._filter is None:
+            self._passing = True
+            answer, self.held = self.held + text, ""
+        else:
+            self.held = self._filter.held
+        return answer
+
+
+class _Chain:
+    """Filters in a row: what leaves one enters the next."""
+
+    def __init__(self, filters: Sequence[StreamFilter]) -> None:
+        self._filters = filters
+
+    @property
+    def held(self) -> str:
+        return "".join(stream.held for stream in reversed(self._filters))
+
+    async def feed(self, text: str) -> str:
+        for stream in self._filters:
+            if not text:
+                break
+            text = await stream.feed(text)
+        return text
+
+    async def finish(self) -> str:
+        text = ""
+        for stream in self._filters:
+            text = (await stream.feed(text) if text else "") + await stream.finish()
+        return text
+
+
+def _describe(error: Exception) -> str:
+    """What kind of error it was and where it came up, without its message."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f" at {PurePath(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
+    return f"{type(error).__name__}{place}"

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Make requirements/*.lock anew. torch is left out of all but its own lock: an index offers its CUDA build, gigabytes of it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=${UV:-uv}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+echo "torch; sys_platform == 'never'" > "$work/no-torch.txt"
+printf 'hatchling==1.33.0\neditables\n' > "$work/build.in"
+
+compile() { # NAME ARGUMENT...
+    local name=$1
+    shift
+    "$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 --override "$work/no-torch.txt" \
+        --no-emit-package torch --no-header --no-annotate "$@" --output-file "$work/$name.lock"
+    { echo "# Made by scripts/lock.sh; do not edit."; cat "$work/$name.lock"; } > "requirements/$name.lock"
+}
+
+# Everything at once first: the versions all sets share.
+"$uv" pip compile --quiet --universal --python-version 3.11 --override "$work/no-torch.txt" --no-header --no-annotate \
+    pyproject.toml "$work/build.in" --all-extras --group test --group lint --output-file "$work/all.txt"
+
+compile base pyproject.toml "$work/build.in" --constraint "$work/all.txt"
+for extra in engine postgres redis providers ner nemo; do
+    compile "$extra" pyproject.toml "$work/build.in" --extra "$extra" --constraint "$work/all.txt"
+done
+compile dev pyproject.toml "$work/build.in" --extra engine --extra postgres --extra redis --group test --group lint \
+    --constraint "$work/all.txt"

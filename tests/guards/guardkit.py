@@ -1,0 +1,52 @@
+"""What the guard tests share: a slot as a door would give, and texts made to hurt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from guards.build import build_guard
+from guards.spec import GuardSpec
+from guards.types import Action, Guard, Stage
+
+SECRET = b"a secret that only these tests know"
+
+
+@dataclass
+class Slot:
+    text: str
+    role: str = "user"
+
+
+def pii(
+    *,
+    stages: tuple[Stage, ...] = (Stage.INPUT, Stage.OUTPUT),
+    action: Action = Action.REDACT,
+    restore: bool = True,
+    secret: bytes = SECRET,
+) -> Guard:
+    """A pii guard; by default one that redacts and restores on both ways."""
+    spec = GuardSpec(name="pii", kind="pii", stages=stages, action=action, restore=restore)
+    return build_guard(spec, secret=secret)
+
+
+# fmt: off
+_PIECES = (
+    "ada@example.com", "b@c.de", "own@x.org", "@", ".", "-", "+", "'", "_", " ", "  ", "\n", "(", ")",
+    "/", "[", "]", "\\", "\\\\", ":", ",", "4111 1111 1111 1111", "4111111111111111", "4111-1111",
+    "1234", "12", "0", "00", "1", "+1", "415", "555", "2671", "(415)", "0171", "020", "7946", "0958",
+    "DE89", "3704 0044 0532 0130 00", "call ", "ssn ", "DE89 3704 0044 0532 0130 00",
+    "gb82west12345698765432", "078-05-1120", "version ", "1.2.3.4", "203.0.113.7", "192.168",
+    "2001:db8::1", "fe80", "::", "e", "ab", "hello", "\xe9", "\u65e5\u672c", "\U0001f600", "\u0301",
+    "example.com", "xn--p1ai", "[EMAIL_1_k7]", "[email_1_", "\\[PHONE\\_2\\_", "[US_SSN_1_",
+    "+44 20 7946 0958", "415-555-2671", "020 7946 0958", "4155552671",
+)
+# fmt: on
+
+
+def hurtful_texts() -> st.SearchStrategy[str]:
+    """Pieces of values, separators, look-alikes of placeholders and any other text, in any order."""
+    long_runs = st.sampled_from(["a" * 70, "7" * 25, "1 " * 15, "a." * 30, "x@" + "b." * 130, "DE89" + "A" * 40])
+    piece = st.one_of(st.sampled_from(_PIECES), st.sampled_from(_PIECES), long_runs, st.text(max_size=6))
+    return st.lists(piece, max_size=14).map("".join)
