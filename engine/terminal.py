@@ -17,6 +17,7 @@ from engine.chat import ChatChunk, ChatRequest, LocalModel
 from engine.config import EngineConfig
 from engine.errors import EngineError
 
+PROMPT = "> "
 HELP = "Ctrl-C stops an answer, Ctrl-D leaves, /new begins a new conversation."
 
 
@@ -58,7 +59,7 @@ class Conversation:
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="replace")
         if sys.stdin.isatty():
-            prompt = "> "
+            prompt = PROMPT
             info = self._model.info
             print(f"{info.name}, {info.parameters / 1e6:.0f} M parameters in {info.weights}. {HELP}")
             with suppress(NotImplementedError):  # an event loop without signals: Ctrl-C ends the program
@@ -74,7 +75,7 @@ class Conversation:
         if self._answering is not None:
             self._answering.cancel()
         else:
-            print(f"\n[{HELP}]")
+            print(f"\n[{HELP}]\n{PROMPT}", end="", flush=True)
 
     async def _ask(self, question: str) -> None:
         messages = [*self._messages, {"role": "user", "content": question}]

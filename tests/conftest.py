@@ -43,15 +43,15 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture
 async def postgres_url(postgres_server: PostgresServer) -> AsyncIterator[str]:
     """The SQLAlchemy URL (asyncpg) of an empty database of this test's own."""
+    name = f"test_{uuid4().hex}"
+    await _administer(postgres_server, f"CREATE DATABASE {name}")
+    yield postgres_server.get_uri(database=name, driver="asyncpg")
+    await _administer(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _administer(server: PostgresServer, command: str) -> None:
     import asyncpg
 
-    name = f"test_{uuid4().hex}"
-    await _administer(asyncpg, postgres_server, f"CREATE DATABASE {name}")
-    yield postgres_server.get_uri(database=name, driver="asyncpg")
-    await _administer(asyncpg, postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def _administer(asyncpg, server: PostgresServer, command: str) -> None:
     connection = await asyncpg.connect(server.get_uri())
     try:
         await connection.execute(command)

@@ -19,7 +19,7 @@ def print_welcome(parts: Parts, base_url: str) -> None:
         key = f"$(cat {shlex.quote(str(path))})"
         lines.append(f"The admin key is in {path}")
     message = {"role": "user", "content": "Name three primary colours."}
-    body = json.dumps({"model": model, "messages": [message]})
+    body = json.dumps({"model": model, "messages": [message], "max_tokens": 60, "temperature": 0})
     lines.append("Try it:")
     lines.append(
         f'  curl -s {base_url}/v1/chat/completions -H "Authorization: Bearer {key}" '

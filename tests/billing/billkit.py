@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -58,3 +61,14 @@ async def ids_in(db: AsyncEngine) -> list[str]:
 def journal_files(root: Path) -> list[Path]:
     """Journal files below `root`, in the directories of all processes."""
     return sorted(root.glob("*/*.journal"))
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """The kernel takes no byte past `size` in any file: what a full disk does, for this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

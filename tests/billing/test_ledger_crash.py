@@ -87,14 +87,15 @@ async def test_replaying_twice_changes_nothing(db: AsyncEngine, tmp_path: Path) 
 
 
 async def test_two_processes_that_start_together_store_a_leftover_once(db: AsyncEngine, tmp_path: Path) -> None:
-    dead = Journal(tmp_path)
+    directory = tmp_path / "journal"
+    dead = Journal(directory)
     doomed = Ledger(dead, db)
     for number in range(30):
         doomed.record(entry(number))
     dead.close()
-    await asyncio.gather(*(restart(db, tmp_path) for _ in range(3)))
+    await asyncio.gather(*(restart(db, directory) for _ in range(3)))
     assert await ids_in(db) == [f"{number:032d}" for number in range(30)]
-    assert list(tmp_path.iterdir()) == []
+    assert list(directory.iterdir()) == []
 
 
 async def test_a_running_ledger_takes_over_from_a_process_that_died(sqlite_db: AsyncEngine, tmp_path: Path) -> None:

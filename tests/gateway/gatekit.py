@@ -39,7 +39,9 @@ class RunningGate:
     async def post(self, body: Any, path: str = "/v1/chat/completions", **headers: str) -> tuple[int, Any, Any]:
         """Status, headers and parsed body of one POST."""
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
-        async with self.http.post(self.url + path, data=raw, headers={"content-type": "application/json", **self.headers, **headers}) as response:
+        async with self.http.post(
+            self.url + path, data=raw, headers={"content-type": "application/json", **self.headers, **headers}
+        ) as response:
             return response.status, response.headers, orjson.loads(await response.read())
 
     async def get(self, path: str) -> Any:

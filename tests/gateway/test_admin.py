@@ -14,13 +14,16 @@ ASK = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def house(
-    request: pytest.FixtureRequest, tmp_path: Path, upstream: ScriptedUpstream
-) -> AsyncIterator[RunningGate]:
-    """The same gate on each database."""
-    config = REMOTE.format(url=upstream.url)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
-        config += f"storage: {{url: '{request.getfixturevalue('postgres_url')}'}}\n"
+        return request.getfixturevalue("postgres_url")  # type: ignore[no-any-return]
+    return f"sqlite+aiosqlite:///{tmp_path / 'house.db'}"
+
+
+@pytest.fixture
+async def house(tmp_path: Path, upstream: ScriptedUpstream, database_url: str) -> AsyncIterator[RunningGate]:
+    """The same gate on each database."""
+    config = REMOTE.format(url=upstream.url) + f"storage: {{url: '{database_url}'}}\n"
     async with run_gate(tmp_path, config) as running:
         yield running
 
