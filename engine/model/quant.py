@@ -63,8 +63,8 @@ class Int8Linear:
 
     def __call__(self, x: Tensor) -> Tensor:
         low, high = x.amin(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
-        middle = (low + high).mul_(0.5)
-        half_width = (high - low).mul_(0.5).clamp_min_(_SMALLEST)
+        half_width = (high - low).mul_(0.504).clamp_min_(_SMALLEST)
+        middle = ((low + high) * 63.75 / half_width).round_() * (half_width / 127.5)
         # A poisoned row (NaN, infinity) must not reach the kernel's range; mapping back restores the poison.
         mapped = (x - middle).div_(half_width).nan_to_num_(0.0)
         product = torch.ops.quantized.linear_dynamic(

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from gateway.cli import engine, guard, keys, usage
-from gateway.cli.common import ConfigOption, fail, load
+from gateway.cli.common import CommandError, ConfigOption, UsageError, fail, load
 from gateway.version import VERSION
 
 app = typer.Typer(
@@ -54,7 +54,7 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     if workers != 1:
-        raise click.UsageError("this version serves with one worker; shared state is not built yet")
+        raise UsageError("this version serves with one worker; shared state is not built yet")
     loaded = load(config)
     server = loaded.server.model_copy(
         update={key: value for key, value in (("host", host), ("port", port)) if value is not None}
@@ -97,11 +97,13 @@ def main() -> None:
     """The console script's entry point."""
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Exit as leaving:
+    except typer.Exit as leaving:
         code = leaving.exit_code
-    except click.ClickException as error:
+    except CommandError as error:
+        code = fail(str(error), error.exit_code)
+    except TyperException as error:
         code = fail(error.format_message(), 2)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit

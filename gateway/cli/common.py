@@ -24,6 +24,14 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configur
 class CommandError(Exception):
     """A command cannot do what it was asked; the message is for the person who asked."""
 
+    exit_code = 1
+
+
+class UsageError(CommandError):
+    """The command's words are wrong."""
+
+    exit_code = 2
+
 
 def load(path: Path, *, check_files: bool = True) -> Config:
     """The configuration. Raises ConfigError with every fault."""

@@ -6,11 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import orjson
 import typer
 
-from gateway.cli.common import CommandError, ConfigOption, load
+from gateway.cli.common import CommandError, ConfigOption, UsageError, load
 
 if TYPE_CHECKING:
     from engine.config import EngineConfig
@@ -53,8 +52,8 @@ def _configured(name: str | None, path: Path) -> EngineConfig:
         raise CommandError(f"{path} configures no local model (engine.models)")
     if name is None:
         if len(models) > 1:
-            raise click.UsageError(f"name one of the local models: {', '.join(sorted(models))}")
+            raise UsageError(f"name one of the local models: {', '.join(sorted(models))}")
         return next(iter(models.values()))
     if name not in models:
-        raise click.UsageError(f"there is no local model {name!r}; configured: {', '.join(sorted(models))}")
+        raise UsageError(f"there is no local model {name!r}; configured: {', '.join(sorted(models))}")
     return models[name]

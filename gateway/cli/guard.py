@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import orjson
 import typer
 
-from gateway.cli.common import ConfigOption, load
+from gateway.cli.common import ConfigOption, UsageError, load
 
 app = typer.Typer(help="Try the configured guards.", no_args_is_help=True)
 
@@ -30,7 +29,7 @@ def test_guard(
     guard = runner.guard(name)
     if guard is None:
         known = ", ".join(runner.names) or "none"
-        raise click.UsageError(f"there is no guard {name!r}; configured: {known}")
+        raise UsageError(f"there is no guard {name!r}; configured: {known}")
     text = sys.stdin.buffer.read().decode("utf-8", "replace")
     verdict = asyncio.run(check_text(guard, text, Stage.INPUT))
     typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2))

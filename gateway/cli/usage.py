@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import click
 import orjson
 import typer
 
-from gateway.cli.common import ConfigOption, load, with_database
+from gateway.cli.common import ConfigOption, UsageError, load, with_database
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -34,7 +33,7 @@ def usage(
             loaded, lambda db: report_usage(db, groups, since=now - _span(since), until=now, bucket=None)
         )
     except ReportError as error:
-        raise click.BadParameter(str(error), param_hint="--by") from None
+        raise UsageError(f"--by: {error}") from None
     if as_json:
         typer.echo(orjson.dumps({"rows": report.rows, "total": report.total}))
         return
@@ -47,5 +46,5 @@ def usage(
 def _span(text: str) -> timedelta:
     found = re.fullmatch(r"(\d{1,6})([mhdw])", text)
     if found is None:
-        raise click.BadParameter(f"{text!r} is not a span like 30m, 24h, 7d or 4w", param_hint="--since")
+        raise UsageError(f"--since: {text!r} is not a span like 30m, 24h, 7d or 4w")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})

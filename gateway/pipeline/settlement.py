@@ -11,11 +11,10 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from billing.journal import JournalError
-from billing.entry import UsageEntry
-from billing.ledger import Ledger
-
 from billing.cost import cost
+from billing.entry import UsageEntry
+from billing.journal import JournalError
+from billing.ledger import Ledger
 from billing.prices import Price
 from billing.usage import Usage
 from gateway.admission.admission import Hold

@@ -73,9 +73,7 @@ class TinyModel:
             shapes["output.weight"] = (self.vocab_rows, self.hidden)
         return shapes
 
-    def write(
-        self, path: Path, *, without: str = "", extra: dict[str, Any] | None = None, poison: str = ""
-    ) -> Path:
+    def write(self, path: Path, *, without: str = "", extra: dict[str, Any] | None = None, poison: str = "") -> Path:
         """Write the file; `without` leaves a tensor out, `extra` adds some, `poison` puts a NaN into one."""
         generator = np.random.default_rng(self.seed)
         writer = gguf.GGUFWriter(path, "llama")
@@ -170,9 +168,7 @@ def _hf_name(name: str) -> str:
     return f"model.layers.{index}.{_HF_NAMES[part]}.weight"
 
 
-def random_tensor(
-    shape: tuple[int, ...], kind: Kind, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def random_tensor(shape: tuple[int, ...], kind: Kind, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A tensor as stored, and the float32 values `gguf` reads from it."""
     if len(shape) == 1:
         values = generator.uniform(0.5, 1.5, shape).astype(np.float32)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 import torch
 from model_files import engine_config, real_model_path, row
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from engine.config import KVCacheConfig, KVDtype, Weights
 from engine.gguf import read_header
 from engine.runner import TorchRunner
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 pytestmark = pytest.mark.model
 
@@ -60,7 +60,7 @@ def test_logits_of_every_position_equal_those_of_transformers(
     ours = runner.logits([row(tokens, 0, table(length))], every_token=True)
     assert ours.shape == (length, runner.info.vocab_size)
     difference = (ours - reference_logits(reference, tokens)).abs().max().item()
-    print('DIFF',length,difference)
+    print("DIFF", length, difference)
     assert difference < 1e-3, difference
 
 
@@ -75,7 +75,7 @@ def test_logits_of_a_long_prompt_in_chunks_equal_those_of_transformers(
         with torch.inference_mode():
             theirs = reference.lm_head(hidden[start + len(chunk) - 1])
         difference = (ours - theirs).abs().max().item()
-        print('DIFF',start,difference)
+        print("DIFF", start, difference)
         assert difference < 1e-3, (start, difference)
 
 
@@ -98,9 +98,7 @@ def continue_alone(runner: TorchRunner, tokens: list[int], count: int, blocks: l
     return found
 
 
-def test_greedy_continuation_equals_that_of_transformers(
-    runner: TorchRunner, reference: LlamaForCausalLM
-) -> None:
+def test_greedy_continuation_equals_that_of_transformers(runner: TorchRunner, reference: LlamaForCausalLM) -> None:
     tokens = prompt(40)
     with torch.inference_mode():
         output = reference.generate(

@@ -302,7 +302,7 @@ FALLBACK = """
 models:
   - name: assistant
     targets:
-      - {{name: first, provider: openai, model: first, base_url: {url}, retries: {retries}, price: {{input: "1", output: "1"}}}}
+      - {{name: first, provider: openai, model: first, base_url: {url}, retries: {retries}}}
     fallbacks: [spare]
   - name: spare
     targets:
