@@ -13,6 +13,7 @@ Determinism, with f32 or int8 weights and either cache, on one machine with one 
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from torch import Tensor
 from engine import sampling
 from engine.attention.cache import KVCache, kv_bytes_per_token
 from engine.attention.paged import make_segment
-from engine.config import EngineConfig, KVCacheConfig
+from engine.config import EngineConfig, KVCacheConfig, KVDtype, Weights
 from engine.core.runner import BatchRow, RowResult, Runner
 from engine.errors import EngineConfigError
 from engine.gguf import read_header
@@ -40,6 +41,8 @@ class TorchRunner(Runner):
 
     def __init__(self, config: EngineConfig) -> None:
         config.check()
+        _check_known("weights", config.weights, get_args(Weights))
+        _check_known("kv_cache.dtype", config.kv_cache.dtype, get_args(KVDtype))
         torch.set_num_threads(config.threads)
         header = read_header(config.path)
         shape = ModelConfig.from_header(header)
@@ -138,6 +141,12 @@ class TorchRunner(Runner):
     def _logits(self, hidden: Tensor, wanted: list[int]) -> Tensor:
         padding = [0] * (_MIN_ROWS - len(wanted))
         return self.model.logits(hidden[wanted + padding])[: len(wanted)]
+
+
+def _check_known(field: str, value: str, known: tuple[str, ...]) -> None:
+    """A struct made in Python is not checked against its types, and an unknown kind must not run as another."""
+    if value not in known:
+        raise EngineConfigError(f"{field} is {value!r}; it must be one of {', '.join(known)}")
 
 
 def _last_tokens(counts: list[int], rows: list[int] | range) -> list[int]:

@@ -1,25 +1,31 @@
 """Where the texts are in an OpenAI-shaped request, reply and stream chunk.
 
-Guards must see every text that leaves. So a request is walked whole: each string in it is a slot unless its key is
-known to steer the call and not to speak. A field we have never heard of is therefore guarded too.
+Guards must see every text that leaves. So a request is walked whole: each string in it is a slot unless it stands where
+OpenAI's API has a word that steers the call. A field we have never heard of is therefore guarded too.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from gateway.errors import InvalidRequest
 
-# Keys whose strings steer a call. Everything else may carry a person's words.
+# Keys whose strings steer a call, not speak: at the top, and inside the fields below. Anywhere else they may hold
+# a person's words as any key may.
 CONTROL_KEYS = frozenset(
     {
-        "model", "role", "type", "id", "object", "tool_call_id", "call_id", "service_tier", "reasoning_effort",
-        "verbosity", "detail", "format", "voice", "modalities", "encoding_format", "tool_choice", "$schema", "$ref",
-        "truncation", "finish_reason", "mime_type", "media_type", "prompt_cache_retention",
+        "model", "role", "type", "id", "object", "tool_call_id", "service_tier", "reasoning_effort", "verbosity",
+        "detail", "format", "voice", "encoding_format", "tool_choice", "$schema", "$ref",
     }
 )  # fmt: skip
+_STRUCTURED = frozenset({"messages", "tools", "functions", "tool_choice", "function_call", "response_format", "audio"})
 _MAX_DEPTH = 64
+
+# Pictures, sound and files in base64: no text, and a digit changed in one would break it.
+_BINARY_KEYS = frozenset({"url", "data", "file_data"})
+_BASE64 = re.compile(r"(data:[a-z]+/[\w.+-]+;base64,)?[A-Za-z0-9+/]{512,}={0,2}", re.ASCII)
 
 
 class Slot:
@@ -47,10 +53,17 @@ def request_slots(body: dict[str, Any]) -> list[Slot]:
 
     Raises InvalidRequest when the body is nested too deeply to be looked through.
     """
-    return list(_walk(body, "user", 0))
+    slots: list[Slot] = []
+    for key, value in body.items():
+        if isinstance(value, str):
+            if value and key not in CONTROL_KEYS:
+                slots.append(Slot(body, key, "user"))
+        elif isinstance(value, dict | list):
+            slots.extend(_walk(value, "user", 1, CONTROL_KEYS if key in _STRUCTURED else frozenset()))
+    return slots
 
 
-def _walk(node: Any, role: str, depth: int) -> Iterator[Slot]:
+def _walk(node: Any, role: str, depth: int, control: frozenset[str]) -> Iterator[Slot]:
     if depth > _MAX_DEPTH:
         raise InvalidRequest(f"The request is nested deeper than {_MAX_DEPTH} levels.")
     items: Iterator[tuple[Any, Any]]
@@ -62,10 +75,10 @@ def _walk(node: Any, role: str, depth: int) -> Iterator[Slot]:
         items = iter(enumerate(node))
     for key, value in items:
         if isinstance(value, str):
-            if value and key not in CONTROL_KEYS and not value.startswith("data:"):
+            if value and key not in control and not (key in _BINARY_KEYS and _BASE64.fullmatch(value)):
                 yield Slot(node, key, role)
         elif isinstance(value, dict | list):
-            yield from _walk(value, role, depth + 1)
+            yield from _walk(value, role, depth + 1, control)
 
 
 def reply_slots(body: dict[str, Any]) -> list[Slot]:

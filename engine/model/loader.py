@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.config import Weights
-from engine.errors import EngineConfigError, ModelFileError
+from engine.errors import ModelFileError
 from engine.gguf import Header
 from engine.model import quant
 from engine.model.config import ModelConfig
@@ -29,12 +29,10 @@ def load_model(path: str | Path, header: Header, *, weights: Weights, positions:
     make_linear: Callable[[Tensor], Linear]
     make_embedding: Callable[[Tensor], Embedding]
     if weights == "int8":
-        quant.check_available()
+        quant.check_available(torch.backends.quantized.supported_engines)
         make_linear, make_embedding = quant.Int8Linear, quant.Int8Embedding
-    elif weights == "f32":
-        make_linear, make_embedding = DenseLinear, DenseEmbedding
     else:
-        raise EngineConfigError(f"weights is {weights!r}; it must be 'f32' or 'int8'")
+        make_linear, make_embedding = DenseLinear, DenseEmbedding
 
     config = ModelConfig.from_header(header)
     tensors = TensorReader(path, header)

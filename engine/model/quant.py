@@ -2,14 +2,17 @@
 
 Weights have one scale per output row. Activations need a range per token, but `quantized.linear_dynamic` takes one for
 the whole call, from the smallest and largest value it sees: an outlier in one request would then coarsen, even wipe
-out, the rows of every other request in the batch. So each row is first mapped onto [-1, 1] by its own middle and
+out, the rows of every other request in the batch. So each row is first mapped into [-1, 1] by its own middle and
 half-width, a sentinel row holding -1 and 1 pins the range the kernel finds, and the result is mapped back with the
 weights' row sums. Then the scale is the same in every call, sums are exact integers, and a row's result is bit-equal
-alone and in any batch. (Dividing by the largest magnitude alone would be simpler and doubles the error: activations
-after the norm are skewed.)
+alone and in any batch.
+
+The middle lies on the kernel's grid of 255 steps, so that zero stays exactly zero. On plain text with SmolLM2 this
+gives a KL divergence from float32 of 0.022; without that rounding 0.037, with rows only divided by their largest
+magnitude 0.036: activations are skewed and mostly near zero.
 
 Measured beside it (AVX512-VNNI, one thread): `onednn.qlinear_pointwise` with rows quantised here is as exact and
-1.1 to 1.7 times as slow; int8 weights with float activations are slower than float32 unless in bfloat16.
+somewhat slower for small batches; int8 weights with float activations are slower than float32 unless in bfloat16.
 """
 
 from __future__ import annotations
@@ -22,12 +25,12 @@ from torch import Tensor
 from engine.errors import EngineConfigError
 
 _SMALLEST = 1e-30  # keeps an all-zero row from dividing by zero
+_SLACK = 1.008  # a row moved by up to half a step, of 127 or 255, still lies in [-1, 1]
 
 
-def check_available() -> None:
-    """Raise EngineConfigError if this build of torch cannot run int8 weights."""
-    supported = torch.backends.quantized.supported_engines
-    if not {"x86", "fbgemm", "onednn"} & set(supported):
+def check_available(supported_engines: list[str]) -> None:
+    """Raise EngineConfigError if torch's quantised engines, as it names them, cannot run int8 weights."""
+    if not {"x86", "fbgemm", "onednn"}.intersection(supported_engines):
         raise EngineConfigError("weights: int8 needs a torch build with x86 quantised kernels; use weights: f32")
 
 
@@ -57,14 +60,16 @@ class Int8Linear:
         self._packed = torch.ops.quantized.linear_prepack(quantised, None)
         self._row_sums = quantised.int_repr().sum(dim=1) * scales
         self._reduce_range = _reduce_range()
+        self._half_steps = 63.5 if self._reduce_range else 127.5  # of the kernel's grid, either side of the middle
         self._sentinel = torch.zeros(1, columns)
         self._sentinel[0, 0], self._sentinel[0, 1] = -1.0, 1.0
         self.nbytes = rows * columns + scales.nbytes + self._row_sums.nbytes
 
     def __call__(self, x: Tensor) -> Tensor:
-        low, high = x.amin(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
-        half_width = (high - low).mul_(0.504).clamp_min_(_SMALLEST)
-        middle = ((low + high) * 63.75 / half_width).round_() * (half_width / 127.5)
+        low = x.amin(dim=1, keepdim=True).clamp_max_(0.0)
+        high = x.amax(dim=1, keepdim=True).clamp_min_(0.0)
+        half_width = (high - low).mul_(0.5 * _SLACK).clamp_min_(_SMALLEST)
+        middle = (low + high).mul_(0.5 * self._half_steps).div_(half_width).round_() * (half_width / self._half_steps)
         # A poisoned row (NaN, infinity) must not reach the kernel's range; mapping back restores the poison.
         mapped = (x - middle).div_(half_width).nan_to_num_(0.0)
         product = torch.ops.quantized.linear_dynamic(

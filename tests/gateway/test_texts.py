@@ -1,0 +1,97 @@
+"""Every text of a request is a slot, wherever it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import InvalidRequest
+from gateway.texts import chunk_slots, reply_slots, request_slots
+
+MARK = "jane@example.com"
+
+PLACES: list[dict[str, Any]] = [
+    {"messages": [{"role": "user", "content": MARK}]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": MARK}]}]},
+    {"messages": [{"role": "system", "content": MARK}]},
+    {"messages": [{"role": "user", "content": "x", "name": MARK}]},
+    {"messages": [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": MARK}}]}]},
+    {"messages": [{"role": "tool", "tool_call_id": "1", "content": MARK}]},
+    {"tools": [{"type": "function", "function": {"name": "f", "description": MARK}}]},
+    {"tools": [{"function": {"parameters": {"properties": {"a": {"enum": [MARK]}}}}}]},
+    {"user": MARK},
+    {"metadata": {"customer": MARK}},
+    {"metadata": {"id": MARK, "type": MARK}},
+    {"messages": [{"role": "user", "content": f"data: {MARK}"}]},
+    {
+        "messages": [
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"https://a.b/?m={MARK}"}}]}
+        ]
+    },
+    {"stop": [MARK]},
+    {"prediction": {"content": MARK}},
+    {"a_field_of_next_year": [[{"deep": MARK}]]},
+]
+
+
+@pytest.mark.parametrize("body", PLACES)
+def test_a_text_is_found_and_rewritten_wherever_it_stands(body: dict[str, Any]) -> None:
+    for slot in request_slots(body):
+        slot.text = slot.text.replace(MARK, "[GONE]")
+    assert MARK not in str(body) and "[GONE]" in str(body)
+
+
+def test_slots_carry_the_role_of_their_message() -> None:
+    body = {"messages": [{"role": r, "content": [{"type": "text", "text": "x"}]} for r in ("system", "user", "tool")]}
+    assert [slot.role for slot in request_slots(body)] == ["system", "user", "tool"]
+
+
+JSON = st.recursive(
+    st.text(max_size=5) | st.integers() | st.none(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
+)
+
+
+@given(JSON)
+def test_no_text_of_an_unknown_field_is_passed_over(value: Any) -> None:
+    def count(node: Any) -> int:
+        if isinstance(node, dict):
+            return sum(map(count, node.values()))
+        if isinstance(node, list):
+            return sum(map(count, node))
+        return int(isinstance(node, str) and bool(node))
+
+    assert len(request_slots({"unknown": value})) == count(value)
+
+
+def test_steering_words_and_pictures_are_no_texts() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBOR/+9" * 100 + "=="}}
+    body = {"model": "m", "messages": [{"role": "user", "content": [picture]}], "service_tier": "auto"}
+    assert request_slots(body) == []
+
+
+def test_nesting_beyond_what_is_looked_through_is_refused() -> None:
+    body: Any = "x"
+    for _ in range(100):
+        body = [body]
+    with pytest.raises(InvalidRequest):
+        request_slots({"a": body})
+
+
+def test_a_reply_and_a_chunk_show_content_refusal_reasoning_and_arguments() -> None:
+    said = {
+        "content": "a",
+        "refusal": "b",
+        "reasoning_content": "c",
+        "tool_calls": [{"index": 3, "function": {"arguments": "d"}}],
+    }
+    assert [slot.text for slot in reply_slots({"choices": [{"index": 0, "message": said}]})] == ["a", "b", "c", "d"]
+    found = chunk_slots({"choices": [{"index": 1, "delta": said}]})
+    assert [text_id for _, text_id in found] == [
+        (1, "content"),
+        (1, "refusal"),
+        (1, "reasoning_content"),
+        (1, "tool", 3),
+    ]
