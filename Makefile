@@ -9,7 +9,7 @@ RUN_STAMP := .venv/.engine
 DEV_STAMP := .venv/.dev
 ENV_STAMP := $(if $(filter test lint format bench wheel,$(MAKECMDGOALS)),$(DEV_STAMP),$(RUN_STAMP))
 MODEL := models/smollm2-135m.gguf
-SETUP := scripts/setup_env.py requirements/torch.lock pyproject.toml
+SETUP := scripts/setup_env.py requirements/torch.lock requirements/torch-cpu.lock pyproject.toml
 
 .PHONY: help run test lint format bench lock wheel clean
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Make requirements/*.lock anew. torch is left out of all but its own lock: an index offers its CUDA build, gigabytes of it.
+# Make requirements/*.lock anew, but for the two of torch, which are written by hand when its version changes.
+# torch is left out of all others, because an index offers its CUDA build, gigabytes of it; what its CPU build needs is in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv=${UV:-uv}
@@ -7,6 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo "torch; sys_platform == 'never'" > "$work/no-torch.txt"
 printf 'hatchling==1.33.0\neditables\n' > "$work/build.in"
+printf '%s\n' filelock fsspec jinja2 networkx setuptools 'sympy>=1.13.3' typing-extensions > "$work/torch-needs.in"
 
 compile() { # NAME ARGUMENT...
     local name=$1
@@ -18,11 +20,12 @@ compile() { # NAME ARGUMENT...
 
 # Everything at once first: the versions all sets share.
 "$uv" pip compile --quiet --universal --python-version 3.11 --override "$work/no-torch.txt" --no-header --no-annotate \
-    pyproject.toml "$work/build.in" --all-extras --group test --group lint --output-file "$work/all.txt"
+    pyproject.toml "$work/build.in" "$work/torch-needs.in" --all-extras --group test --group lint --output-file "$work/all.txt"
 
 compile base pyproject.toml "$work/build.in" --constraint "$work/all.txt"
-for extra in engine postgres redis providers ner nemo; do
+compile engine pyproject.toml "$work/build.in" "$work/torch-needs.in" --extra engine --constraint "$work/all.txt"
+for extra in postgres redis providers ner nemo; do
     compile "$extra" pyproject.toml "$work/build.in" --extra "$extra" --constraint "$work/all.txt"
 done
-compile dev pyproject.toml "$work/build.in" --extra engine --extra postgres --extra redis --group test --group lint \
+compile dev pyproject.toml "$work/build.in" "$work/torch-needs.in" --extra engine --extra postgres --extra redis --group test --group lint \
     --constraint "$work/all.txt"

@@ -2,9 +2,9 @@
 
     python3 scripts/setup_env.py engine|dev
 
-Everything is checked against hashes. torch comes by its own lock and without its dependencies first: where pip finds
-the CPU build, that is all it takes. Where only the CUDA build is to be had, its CUDA libraries follow in a second step,
-the only one without hashes.
+Everything is checked against hashes. torch comes by its own locks and without its dependencies: the CPU build where pip
+finds it, else the published build for this platform. On Linux that is a CUDA build, whose CUDA libraries then follow in
+the only step without hashes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,22 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 
 
-def pip(*arguments: str) -> None:
-    subprocess.run([str(PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments], check=True, cwd=ROOT)
+def pip(*arguments: str, stderr: int | None = None) -> None:
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments]
+    subprocess.run(command, check=True, cwd=ROOT, stderr=stderr)
+
+
+def install_torch() -> None:
+    if torch_works():
+        return
+    by_hash = ("install", "--quiet", "--require-hashes", "--no-deps", "-r")
+    try:
+        pip(*by_hash, "requirements/torch-cpu.lock", stderr=subprocess.DEVNULL)
+    except subprocess.CalledProcessError:  # pip knows no place that has it
+        pip(*by_hash, "requirements/torch.lock")
+    if not torch_works():
+        print("This torch is a CUDA build: fetching the libraries it needs (gigabytes).", flush=True)
+        pip("install", "--quiet", "torch==2.13.0")
 
 
 def torch_works() -> bool:
@@ -38,10 +52,7 @@ def main() -> int:
         venv.create(VENV, with_pip=True)
     try:
         pip("install", "--quiet", "--require-hashes", "--no-deps", "-r", str(lock))
-        pip("install", "--quiet", "--require-hashes", "--no-deps", "-r", "requirements/torch.lock")
-        if not torch_works():
-            print("This torch is a CUDA build: fetching the libraries it needs (gigabytes).", flush=True)
-            pip("install", "torch==2.13.0")
+        install_torch()
         pip("install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
     except subprocess.CalledProcessError as error:
         print(f"setup failed: {' '.join(map(str, error.cmd))}", file=sys.stderr)

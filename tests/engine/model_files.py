@@ -109,7 +109,7 @@ class TinyModel:
         writer.add_token_list([f"t{index}" for index in range(self.vocab)])
         writer.add_eos_token_id(2)
         for key, value in self.metadata.items():
-            add = {str: writer.add_string, float: writer.add_float32, int: writer.add_uint32}[type(value)]
+            add: Any = {str: writer.add_string, float: writer.add_float32, int: writer.add_uint32}[type(value)]
             add(key, value)
 
     def reference(self) -> LlamaForCausalLM:
@@ -127,11 +127,13 @@ class TinyModel:
             tie_word_embeddings=self.tied,
             rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         )
-        model = LlamaForCausalLM(config).eval()
+        model: Any = LlamaForCausalLM(config)
+        model.eval()
         state = {_hf_name(name): torch.from_numpy(self._hf_rows(name)) for name in self.weights}
         model.load_state_dict(state, strict=self.tied is False)
         model.tie_weights()
-        return model
+        reference: LlamaForCausalLM = model
+        return reference
 
     def _hf_rows(self, name: str) -> np.ndarray:
         """Rows as transformers wants them: row 2i + j of a q or k head is its row j * d/2 + i."""

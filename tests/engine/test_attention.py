@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.attention.cache import Int8LayerCache, KVCache, LayerCache, kv_bytes_per_token
-from engine.attention.paged import attend, make_segment
+from engine.attention.paged import Segment, attend, make_segment
 from engine.config import KVDtype
 
 BLOCKS, BLOCK, KV_HEADS, HEAD_DIM = 40, 4, 2, 8
@@ -50,13 +50,15 @@ def test_ragged_chunks_over_scattered_blocks_equal_the_formula(group: int, chunk
     inputs = [torch.randn(3, sum(p), KV_HEADS * group, HEAD_DIM, generator=generator) for p in chunks]
     for step in range(max(map(len, chunks))):
         active = [i for i, pieces in enumerate(chunks) if step < len(pieces)]
-        segments, queries, expected = [], [], []
+        segments: list[Segment] = []
+        queries: list[torch.Tensor] = []
+        expected: list[torch.Tensor] = []
         for i in active:
             start, count = sum(chunks[i][:step]), chunks[i][step]
             q, k, v = inputs[i][0], inputs[i][1, :, :KV_HEADS], inputs[i][2, :, :KV_HEADS]
             new = slice(start, start + count)
             cache.write(slots(tables[i], start, count), torch.stack((k[new], v[new])))
-            segments.append(make_segment(sum(len(x) for x in queries), start, count, tables[i], BLOCK))
+            segments.append(make_segment(sum(map(len, queries)), start, count, tables[i], BLOCK))
             queries.append(q[new])
             expected.append(textbook(q[new], k[: start + count], v[: start + count], start))
         found = attend(torch.cat(queries), cache, segments)

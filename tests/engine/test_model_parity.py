@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 import torch
@@ -159,6 +160,13 @@ def text_tokens() -> list[int]:
     return ids
 
 
+@cache
+def small_runner(weights: Weights, kv_dtype: KVDtype) -> TorchRunner:
+    """The model with room for TEXT, loaded once for each kind."""
+    kv_cache = KVCacheConfig(memory=64 * 2**20, dtype=kv_dtype)
+    return TorchRunner(engine_config(real_model_path(), weights=weights, kv_cache=kv_cache))
+
+
 @pytest.mark.parametrize(
     ("weights", "kv_dtype", "least_agreement", "largest_kl"),
     [("int8", "f32", 0.85, 0.04), ("f32", "int8", 0.94, 0.002), ("int8", "int8", 0.85, 0.04)],
@@ -173,8 +181,7 @@ def test_int8_stays_close_to_float32_on_plain_text(
 ) -> None:
     blocks = table(len(text_tokens))
     exact = runner.logits([row(text_tokens, 0, blocks)], every_token=True).log_softmax(-1)
-    kv_cache = KVCacheConfig(memory=64 * 2**20, dtype=kv_dtype)
-    eight_bit = TorchRunner(engine_config(real_model_path(), weights=weights, kv_cache=kv_cache))
+    eight_bit = small_runner(weights, kv_dtype)
     pieces = [
         eight_bit.logits([row(text_tokens[start : start + CHUNK // 4], start, blocks)], every_token=True)
         for start in range(0, len(text_tokens), CHUNK // 4)
@@ -187,9 +194,7 @@ def test_int8_stays_close_to_float32_on_plain_text(
 
 
 def test_int8_shrinks_weights_and_cache(runner: TorchRunner) -> None:
-    eight_bit = TorchRunner(
-        engine_config(real_model_path(), weights="int8", kv_cache=KVCacheConfig(memory=64 * 2**20, dtype="int8"))
-    )
+    eight_bit = small_runner("int8", "int8")
     # float16 would take 2 bytes a parameter; the tied vocabulary is held twice, as a table and as packed rows.
     assert eight_bit.info.weight_bytes < 0.62 * 2 * eight_bit.info.parameters
     assert runner.info.weight_bytes / eight_bit.info.weight_bytes > 3.9
