@@ -30,7 +30,7 @@ from engine.model.llama import ModelBatch
 from engine.model.loader import load_model
 from engine.types import ModelInfo
 
-_MIN_ROWS = 1  # below it oneDNN's and MKL's matrix products take another path and round differently
+_MIN_ROWS = 4  # below it oneDNN's and MKL's matrix products take another path and round differently
 
 
 class TorchRunner(Runner):

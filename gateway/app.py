@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from engine.errors import EngineUnavailable
 from gateway.admin.app import build_admin
 from gateway.admin.deps import AdminContext
 from gateway.doors import models, openai_chat
@@ -16,8 +18,12 @@ from gateway.http import Receive, Scope, Send, send_bytes, send_error, send_json
 from gateway.parts import Parts
 from gateway.storage.database import ping
 
+if TYPE_CHECKING:
+    from engine.chat import LocalModel
+
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+STATS_SECONDS = 0.5  # how long a scrape waits for an engine in the middle of a step
 READY_SECONDS = 2.0  # how long the readiness check waits for a part
 
 
@@ -102,8 +108,13 @@ class App:
         return reasons
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for model in self._parts.engines.values():
-            if model.healthy:
-                await model.refresh_stats()
+        await asyncio.gather(*(_refresh(model) for model in self._parts.engines.values()))
         page, content_type = self._parts.metrics.render()
         await send_bytes(send, 200, page, [(b"content-type", content_type.encode())])
+
+
+async def _refresh(model: LocalModel) -> None:
+    """Ask an engine for fresh numbers, for a moment; one that is busy or down keeps its last ones."""
+    with suppress(TimeoutError, EngineUnavailable):
+        async with asyncio.timeout(STATS_SECONDS):
+            await model.refresh_stats()

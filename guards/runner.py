@@ -95,6 +95,11 @@ class RunnerSession:
         """What every guard that ran has said, in the order they ran; streams with what they found so far."""
         return self._checked + [member.stream_verdict() for member in self._streaming]
 
+    @property
+    def guards_output(self) -> bool:
+        """Whether any guard of this request looks at the reply."""
+        return bool(self._standing_at(Stage.OUTPUT))
+
     async def check_input(self, slots: Sequence[TextSlot]) -> None:
         """Guard the texts on the way in, all slots of the request at once. Raises GuardBlocked,
         GuardUnavailable."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from gateway.admission.admission import Admission
 from gateway.admission.principals import Principal
-from gateway.errors import GuardBlockedRequest, GuardUnavailableError
+from gateway.errors import GuardBlockedRequest, GuardUnavailableError, Unsupported
 from gateway.pipeline.answer import Chunk, Reply
 from gateway.pipeline.attempts import Attempts, OpenStream
 from gateway.pipeline.call import Call, estimate_tokens
@@ -82,6 +82,9 @@ class Pipeline:
                     raise GuardUnavailableError(f"The guard {name!r} is unavailable.") from None
 
     async def _guard_input(self, call: Call, session: RunnerSession) -> None:
+        if session.guards_output and call.body.get("logprobs"):
+            # They spell the reply out token by token, past any guard.
+            raise Unsupported("'logprobs' cannot be given while a guard looks at the reply.", param="logprobs")
         try:
             await session.check_input(call.slots)
         except GuardBlocked as error:

@@ -18,14 +18,14 @@ TextId = tuple[Any, ...]
 
 
 class StreamShaper:
-    """Shapes one stream. `usage` is the last the upstream told; `sent_text` counts what passed, for an estimate."""
+    """Shapes one stream. `usage` is the last the upstream told; `received_bytes` of text are a base for an estimate."""
 
     def __init__(self, session: RunnerSession, model: str) -> None:
         self._session = session
         self._model = model
         self._filters: dict[TextId, StreamFilter] = {}
         self._frame: dict[str, Any] = {}
-        self._open: set[int] = set()  # choices that have begun and not finished
+        self._unfinished: set[int] = set()  # choices that have begun and whose end has not been sent
         self._held: list[Chunk] = []
         self.usage: Usage | None = None
         self.received_bytes = 0
@@ -38,48 +38,51 @@ class StreamShaper:
         body.pop("usage", None)
         body["model"] = self._model
         self._frame = {key: value for key, value in body.items() if key != "choices"}
-        if not body["choices"]:
-            return []
+        self._unfinished.update(choice.get("index", 0) for choice in body["choices"])
         for slot, text_id in chunk_slots(body):
             self.received_bytes += len(slot.text.encode("utf-8", "replace"))
             if slot.text:
                 slot.text = await self._filter(text_id).feed(slot.text)
-        ended = [choice for choice in body["choices"] if choice.get("finish_reason")]
-        self._open.update(choice.get("index", 0) for choice in body["choices"])
-        if not ended:
-            if not _says_anything(body):
-                return []
-            return [*self._release(), chunk]
-        for choice in ended:
-            tail = await self._finish_choice(choice.get("index", 0))
-            self._held.extend(tail)
-        self._held.append(chunk)
+        ends = [choice for choice in body["choices"] if choice.get("finish_reason")]
+        if not ends:
+            return [*self._release(), chunk] if _says_anything(body["choices"]) else []
+        await self._hold_ends(body["choices"], ends)
         return []
 
     async def finish(self, *, include_usage: bool) -> list[Chunk]:
         """The end of the stream: what was held, then the usage if the caller asked for it."""
-        for index in sorted(self._open):
-            self._held.extend(await self._finish_choice(index))
+        for index in sorted({text_id[0] for text_id in self._filters}):
+            self._held.extend(await self._last_words(index))
         out = self._release()
         if include_usage and self.usage is not None:
             out.append(Chunk({**self._frame, "choices": [], "usage": usage_body(self.usage)}))
         return out
 
     def blocked(self) -> list[Chunk]:
-        """The end of a stream that a guard stopped: every open choice ends with `content_filter`."""
-        choices = [self._choice(index, {}, "content_filter") for index in sorted(self._open or {0})]
+        """The end of a stream that a guard stopped: every choice not yet ended ends with `content_filter`."""
         self._held.clear()
-        return [Chunk({**self._frame, "choices": choices})]
+        return [self._chunk([_choice(index, {}, "content_filter") for index in sorted(self._unfinished)])]
 
-    async def _finish_choice(self, index: int) -> list[Chunk]:
+    async def _hold_ends(self, choices: list[dict[str, Any]], ends: list[dict[str, Any]]) -> None:
+        """Hold a chunk in which choices end: first what it says, then what their filters held back, then the ends."""
+        said = [{**choice, "finish_reason": None} for choice in choices]
+        if _says_anything(said):
+            self._held.append(self._chunk(said))
+        for choice in ends:
+            self._held.extend(await self._last_words(choice.get("index", 0)))
+        self._held.append(self._chunk([{**choice, "delta": {}} for choice in ends]))
+
+    async def _last_words(self, index: int) -> list[Chunk]:
         """Chunks with what the filters of one choice held back."""
-        self._open.discard(index)
-        tail: list[Chunk] = []
+        tail = []
         for text_id in [text_id for text_id in self._filters if text_id[0] == index]:
             text = await self._filters.pop(text_id).finish()
             if text:
-                tail.append(Chunk({**self._frame, "choices": [self._choice(index, _delta(text_id, text), None)]}))
+                tail.append(self._chunk([_choice(index, _delta(text_id, text), None)]))
         return tail
+
+    def _chunk(self, choices: list[dict[str, Any]]) -> Chunk:
+        return Chunk({**self._frame, "choices": choices})
 
     def _filter(self, text_id: TextId) -> StreamFilter:
         found = self._filters.get(text_id)
@@ -89,11 +92,14 @@ class StreamShaper:
 
     def _release(self) -> list[Chunk]:
         held, self._held = self._held, []
+        for chunk in held:
+            ended = (choice.get("index", 0) for choice in chunk.body["choices"] if choice.get("finish_reason"))
+            self._unfinished.difference_update(ended)
         return held
 
-    @staticmethod
-    def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-        return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+
+def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
 
 def _delta(text_id: TextId, text: str) -> dict[str, Any]:
@@ -102,10 +108,10 @@ def _delta(text_id: TextId, text: str) -> dict[str, Any]:
     return {text_id[1]: text}
 
 
-def _says_anything(body: dict[str, Any]) -> bool:
-    """False for a chunk whose only text is being held back: an empty delta tells a caller nothing."""
+def _says_anything(choices: list[dict[str, Any]]) -> bool:
+    """False for choices whose only text is being held back: an empty delta tells a caller nothing."""
     return any(
         key == "role" or value not in ("", None)
-        for choice in body["choices"]
+        for choice in choices
         for key, value in (choice.get("delta") or {}).items()
     )

@@ -130,3 +130,11 @@ def test_unseeded_draws_follow_the_distribution_and_differ_between_calls() -> No
     first, second = (sampling.sample(logits, [params()] * n, [0] * n) for _ in range(2))
     assert first != second
     assert chi_square(torch.bincount(torch.tensor(first), minlength=8), PROBABILITIES) < LIMIT
+
+
+def test_noise_is_the_published_generator_and_its_double_logarithm() -> None:
+    seed, gamma, mask = 1234567, 0x9E3779B97F4A7C15, 2**64 - 1
+    first_outputs = [6457827717110365317, 3203168211198807973, 9817491932198370423]  # SplitMix64's test vector
+    found = sampling._noise([(seed + gamma) & mask], 3)[0]
+    uniform = torch.tensor([((value >> 12) + 0.5) / 2**52 for value in first_outputs], dtype=torch.float64)
+    assert torch.allclose(found, (-uniform.log()).log().float(), atol=1e-6)

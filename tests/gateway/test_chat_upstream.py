@@ -12,6 +12,7 @@ import orjson
 import pytest
 from aiohttp import web
 from gatekit import ADMIN_KEY, REMOTE, RunningGate, ScriptedUpstream, chunk, completion, events, run_gate, send_stream
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 ASK = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
 ADDRESS = "jane.doe@example.com"
@@ -368,3 +369,33 @@ async def test_a_stalled_stream_is_a_timeout(tmp_path: Path, upstream: ScriptedU
             orjson.loads(raw.strip().rsplit(b"\n\n", 1)[-1].removeprefix(b"data: "))["error"]["code"]
             == "upstream_timeout"
         )
+
+
+async def test_a_request_leaves_one_trace_that_joins_the_callers(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    received: list[bytes] = []
+
+    async def collect(request: web.Request) -> web.Response:
+        received.append(await request.read())
+        return web.Response()
+
+    sink = web.Application()
+    sink.router.add_post("/v1/traces", collect)
+    runner = web.AppRunner(sink)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    endpoint = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    config = REMOTE.format(url=upstream.url) + f"telemetry: {{otlp_endpoint: '{endpoint}'}}\n"
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    async with run_gate(tmp_path, config) as gate:
+        await gate.post(ask(f"I am {ADDRESS}"), traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+    await runner.cleanup()
+    spans = [
+        span
+        for raw in received
+        for resource in ExportTraceServiceRequest.FromString(raw).resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+    assert sorted(span.name for span in spans) == ["chat assistant", "chat openai/upstream-model"]
+    assert {span.trace_id.hex() for span in spans} == {trace}
+    assert ADDRESS.encode() not in b"".join(received)

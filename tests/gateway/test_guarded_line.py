@@ -1,0 +1,195 @@
+"""Guards on the line: what a block, a failing guard and odd chunks do to an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from gatekit import RunningGate, ScriptedUpstream, chunk, completion, events, run_gate, send_stream
+
+from guards.pii.guard import PiiSession
+
+CONFIG = """
+models:
+  - name: assistant
+    targets: [{{provider: openai, model: upstream-model, base_url: {url}, retries: 0}}]
+guards:
+  - {{name: watch, kind: pii, stages: [{stages}], action: {action}, default: true, on_error: {on_error}}}
+"""
+ADDRESS = "bob@example.org"
+SECRET = f"Write to {ADDRESS} today."
+
+
+def config(
+    upstream: ScriptedUpstream, stages: str = "input, output", action: str = "block", on_error: str = "block"
+) -> str:
+    return CONFIG.format(url=upstream.url, stages=stages, action=action, on_error=on_error)
+
+
+def ask(content: str, **fields: Any) -> dict[str, Any]:
+    return {"model": "assistant", "messages": [{"role": "user", "content": content}], **fields}
+
+
+async def stream(gate: RunningGate, content: str = "Hi", **fields: Any) -> tuple[str, list[str | None], bytes]:
+    """The text, the finish reasons and the raw bytes of a stream."""
+    body = ask(content, stream=True, **fields)
+    async with gate.http.post(gate.url + "/v1/chat/completions", json=body, headers=gate.headers) as response:
+        raw = await response.read()
+    bodies = [orjson.loads(line[6:]) for line in raw.split(b"\n\n") if line.startswith(b"data: {")]
+    choices = [choice for body in bodies for choice in body.get("choices", [])]
+    text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    return text, [choice["finish_reason"] for choice in choices if choice["finish_reason"]], raw
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_blocked_input_never_leaves_and_costs_nothing(
+    tmp_path: Path, upstream: ScriptedUpstream, streamed: bool
+) -> None:
+    async with run_gate(tmp_path, config(upstream)) as gate:
+        status, _, body = await gate.post(ask(SECRET, stream=streamed))
+        assert (status, body["error"]["code"], body["error"]["param"]) == (400, "guard_blocked", "watch")
+        assert ADDRESS not in str(body)
+        assert not upstream.requests
+        assert await gate.rows() == []
+        name = 'sluicegate_guard_verdicts_total{action="block",guard="watch",stage="input"}'
+        assert (await gate.metrics())[name] == 1
+
+
+async def test_a_blocked_reply_is_200_with_content_filter_and_is_billed(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    async def answer(request: Any, body: dict[str, Any]) -> Any:
+        from aiohttp import web
+
+        return web.json_response(completion(SECRET))
+
+    upstream.answer = answer
+    async with run_gate(tmp_path, config(upstream, "output")) as gate:
+        status, _, body = await gate.post(ask("Hi"))
+        assert status == 200
+        assert body["choices"][0]["finish_reason"] == "content_filter"
+        assert ADDRESS not in str(body)
+        (row,) = await gate.rows()
+        assert (row.outcome, row.output_tokens) == ("blocked", 3)
+
+
+async def test_a_blocked_stream_ends_with_content_filter_and_none_of_the_text(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    upstream.answer = lambda request, body: send_stream(request, [events(["Write", " to bob@", "example.org", " now"])])
+    async with run_gate(tmp_path, config(upstream, "output")) as gate:
+        text, finishes, raw = await stream(gate)
+        assert finishes == ["content_filter"]
+        assert "bob" not in text
+        assert raw.endswith(b"data: [DONE]\n\n")
+        (row,) = await gate.rows()
+        assert row.outcome == "blocked"
+        assert gate.idle()
+
+
+@pytest.mark.parametrize("on_error", ["block", "pass"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_guard_that_fails_blocks_unless_told_to_pass(
+    tmp_path: Path, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch, on_error: str, streamed: bool
+) -> None:
+    async def broken(self: PiiSession, slots: Any) -> Any:
+        raise RuntimeError(f"cannot read {slots[0].text}")
+
+    monkeypatch.setattr(PiiSession, "check_input", broken)
+    upstream.answer = (lambda request, body: send_stream(request, [events(["ok"])])) if streamed else None
+    async with run_gate(tmp_path, config(upstream, "input", "flag", on_error)) as gate:
+        body = ask(SECRET, stream=streamed)
+        async with gate.http.post(gate.url + "/v1/chat/completions", json=body, headers=gate.headers) as response:
+            answer = await response.read()
+        if on_error == "pass":
+            assert response.status == 200
+            assert len(upstream.requests) == 1
+        else:
+            assert (response.status, orjson.loads(answer)["error"]["code"]) == (503, "guard_unavailable")
+            assert int(response.headers["retry-after"]) >= 1
+            assert ADDRESS.encode() not in answer
+            assert not upstream.requests
+
+
+async def test_a_key_can_add_a_guard_and_not_drop_a_default_one(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    text = config(upstream, action="block").replace("default: true", "default: false")
+    async with run_gate(tmp_path, text) as gate:
+        assert (await gate.post(ask(SECRET)))[0] == 200
+        _, _, made = await gate.post({"name": "careful", "guards": ["watch"]}, "/admin/keys")
+        gate.headers = {"authorization": f"Bearer {made['key']}"}
+        assert (await gate.post(ask(SECRET)))[0] == 400
+
+
+async def test_text_in_the_last_chunk_of_a_choice_keeps_its_place(
+    gate: RunningGate, upstream: ScriptedUpstream
+) -> None:
+    bodies = [
+        chunk({"role": "assistant", "content": "Mail [EM"}),
+        chunk({"content": "PTY] to bob@"}),
+        chunk({"content": "b.co"}, "stop"),
+    ]
+    raw = b"".join(b"data: " + orjson.dumps(body) + b"\n\n" for body in bodies) + b"data: [DONE]\n\n"
+    upstream.answer = lambda request, body: send_stream(request, [raw])
+    text, finishes, _ = await stream(gate)
+    assert text == "Mail [EMPTY] to [EMAIL]"
+    assert finishes == ["stop"]
+
+
+async def test_interleaved_choices_are_guarded_each_for_itself(gate: RunningGate, upstream: ScriptedUpstream) -> None:
+    def part(index: int, text: str, finish: str | None = None) -> dict[str, Any]:
+        body = chunk({"content": text} if text else {}, finish)
+        body["choices"][0]["index"] = index
+        return body
+
+    bodies = [
+        part(0, "a bob@"),
+        part(1, "b carol@"),
+        part(0, "x.co!"),
+        part(0, "", "stop"),
+        part(1, "y.co?"),
+        part(1, "", "length"),
+    ]
+    raw = b"".join(b"data: " + orjson.dumps(body) + b"\n\n" for body in bodies) + b"data: [DONE]\n\n"
+    upstream.answer = lambda request, body: send_stream(request, [raw])
+    _, finishes, sent = await stream(gate, n=2)
+    texts = {0: "", 1: ""}
+    for line in sent.split(b"\n\n"):
+        if line.startswith(b"data: {"):
+            for choice in orjson.loads(line[6:])["choices"]:
+                texts[choice["index"]] += choice["delta"].get("content") or ""
+    assert texts == {0: "a [EMAIL]!", 1: "b [EMAIL]?"}
+    assert finishes == ["stop", "length"]
+
+
+async def test_words_leave_before_the_stream_has_ended(gate: RunningGate, upstream: ScriptedUpstream) -> None:
+    import asyncio
+
+    seen = asyncio.Event()
+
+    async def slow(request: Any, body: dict[str, Any]) -> Any:
+        from aiohttp import web
+
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: " + orjson.dumps(chunk({"content": "These words leave at once "})) + b"\n\n")
+        await seen.wait()
+        await response.write(events(["end"]))
+        return response
+
+    upstream.answer = slow
+    chunks = await gate.client().chat.completions.create(**ask("Hi", stream=True))
+    async with asyncio.timeout(5):
+        async for part in chunks:
+            if "leave at once" in (part.choices[0].delta.content or ""):
+                seen.set()
+    assert seen.is_set()
+
+
+async def test_logprobs_are_refused_where_a_guard_looks_at_the_reply(
+    tmp_path: Path, gate: RunningGate, upstream: ScriptedUpstream
+) -> None:
+    status, _, body = await gate.post(ask("Hi", logprobs=True))
+    assert (status, body["error"]["param"]) == (400, "logprobs")
+    assert not upstream.requests
