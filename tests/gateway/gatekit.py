@@ -85,7 +85,9 @@ async def run_gate(directory: Path, text: str, env: dict[str, str] | None = None
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(config))
         sock = socket.create_server(("127.0.0.1", 0))
-        settings = uvicorn.Config(App(parts), http="httptools", lifespan="off", log_config=None, access_log=False)
+        settings = uvicorn.Config(
+            App(parts), http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2
+        )
         server = uvicorn.Server(settings)
         serving = asyncio.create_task(server._serve([sock]))
         http = await stack.enter_async_context(aiohttp.ClientSession())
