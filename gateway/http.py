@@ -5,7 +5,6 @@ The admin API uses FastAPI. These routes do not, because a framework's route cos
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -23,10 +22,6 @@ Headers = list[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
 STREAM_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
 
-# A refused body is read and thrown away up to here, so that a client still sending it gets to read the answer.
-DRAIN_LIMIT = 64 * 2**20
-DRAIN_SECONDS = 10.0
-
 
 class ClientGone(Exception):
     """The caller closed the connection before its request was complete."""
@@ -42,11 +37,13 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The request's body, at most `limit` bytes. Raises BodyTooLarge, ClientGone."""
+    """The request's body, at most `limit` bytes. Raises BodyTooLarge, ClientGone.
+
+    A body that is not read to its end, here or by a route that refuses early, is read and thrown away by the server,
+    so a caller still sending gets to read why.
+    """
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdecimal() and int(declared) > limit:
-        if int(declared) <= DRAIN_LIMIT:
-            await drain(receive)
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
@@ -58,8 +55,6 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         more = message.get("more_body", False)
         size += len(part)
         if size > limit:
-            if more:
-                await drain(receive)
             raise _too_large(limit)
         if not more and not parts:
             return bytes(part)
@@ -70,20 +65,6 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The request body is larger than this gate accepts ({limit} bytes).")
-
-
-async def drain(receive: Receive, limit: int = DRAIN_LIMIT) -> None:
-    """Read a body and throw it away, within bounds."""
-    size = 0
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while size < limit:
-                message = await receive()
-                size += len(message.get("body", b""))
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    return
-    except TimeoutError:
-        return
 
 
 async def send_bytes(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:

@@ -27,7 +27,6 @@ from gateway.http import (
     Receive,
     Scope,
     Send,
-    drain,
     header,
     read_body,
     send_bytes,
@@ -101,11 +100,7 @@ class SpendingEndpoint:
                 await writer.fail(InternalError(f"The gate failed. Quote the request id {record.request_id}."))
 
     async def _serve(self, scope: Scope, receive: Receive, record: Record, writer: _Writer) -> None:
-        try:
-            record.principal = principal = await self._authenticator.authenticate(scope)
-        except GateError:
-            await drain(receive, self._max_body)  # a caller still sending gets to read why
-            raise
+        record.principal = principal = await self._authenticator.authenticate(scope)
         call = self._door.parse(await read_body(scope, receive, self._max_body))
         record.requested_model = call.model
         record.stream = call.stream

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import openai
 import orjson
 import pytest
 from gatekit import RunningGate, ScriptedUpstream
@@ -65,6 +66,19 @@ async def test_a_body_of_20_mb_is_413_and_the_client_can_read_it(gate: RunningGa
     status, _, answer = await gate.post(big)
     assert (status, answer["error"]["code"]) == (413, "body_too_large")
     assert (await gate.post(GOOD))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "error"), [("sg-test-admin-key", openai.APIStatusError), ("sg-wrong", openai.AuthenticationError)]
+)
+async def test_the_official_client_reads_the_answer_to_a_body_of_20_mb(
+    gate: RunningGate, key: str, error: type[openai.APIStatusError]
+) -> None:
+    with pytest.raises(error) as refused:
+        await gate.client(key).chat.completions.create(
+            model="assistant", messages=[{"role": "user", "content": "x" * (20 * 2**20)}]
+        )
+    assert refused.value.status_code == (401 if key == "sg-wrong" else 413)
 
 
 async def test_a_chunked_body_of_20_mb_is_413_too(gate: RunningGate) -> None:

@@ -39,6 +39,11 @@ async def stream(gate: RunningGate, content: str = "Hi", **fields: Any) -> tuple
         raw = await response.read()
     bodies = [orjson.loads(line[6:]) for line in raw.split(b"\n\n") if line.startswith(b"data: {")]
     choices = [choice for body in bodies for choice in body.get("choices", [])]
+    ended: set[int] = set()
+    for choice in choices:
+        assert choice["index"] not in ended, "a choice speaks after its end"
+        if choice["finish_reason"]:
+            ended.add(choice["index"])
     text = "".join(choice["delta"].get("content") or "" for choice in choices)
     return text, [choice["finish_reason"] for choice in choices if choice["finish_reason"]], raw
 
@@ -135,6 +140,14 @@ async def test_text_in_the_last_chunk_of_a_choice_keeps_its_place(
     text, finishes, _ = await stream(gate)
     assert text == "Mail [EMPTY] to [EMAIL]"
     assert finishes == ["stop"]
+
+
+async def test_a_whole_answer_in_one_chunk_is_whole(gate: RunningGate, upstream: ScriptedUpstream) -> None:
+    body = chunk({"role": "assistant", "content": "All of it at once, to bob@b.co"}, "stop")
+    raw = b"data: " + orjson.dumps(body) + b"\n\ndata: [DONE]\n\n"
+    upstream.answer = lambda request, body: send_stream(request, [raw])
+    text, finishes, _ = await stream(gate)
+    assert (text, finishes) == ("All of it at once, to [EMAIL]", ["stop"])
 
 
 async def test_interleaved_choices_are_guarded_each_for_itself(gate: RunningGate, upstream: ScriptedUpstream) -> None:
