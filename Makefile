@@ -24,7 +24,7 @@ test: $(DEV_STAMP) $(MODEL) ## install what is missing, then run every test (PYT
 
 lint: $(DEV_STAMP) ## formatting, lint, strict types
 	@.venv/bin/ruff format --check .
-	@.venv/bin/ruff check .
+	@.venv/bin/ruff check --no-cache .
 	@.venv/bin/mypy
 
 format: $(DEV_STAMP) ## format the code

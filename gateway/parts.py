@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from billing.journal import Journal, JournalError
-from billing.ledger import Ledger
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from billing.journal import Journal, JournalError
+from billing.ledger import Ledger
 from gateway.admission import admin_key
 from gateway.admission.admission import Admission
 from gateway.admission.authenticate import Authenticator

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from billing.reports import ReportError, usage
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
+from billing.reports import ReportError, usage
 from gateway.admin.deps import AdminContext, context, may_read
 from gateway.errors import InvalidRequest
 

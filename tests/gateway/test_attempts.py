@@ -51,23 +51,19 @@ class FakeUpstream:
 
 
 def record() -> Record:
-    return Record(
-        "1", "1", "chat/completions", datetime.now(UTC), monotonic(), principal=Principal(key_id="k", key_name="k")
-    )
+    principal = Principal(key_id="k", key_name="k")
+    return Record("1", "1", "chat/completions", datetime.now(UTC), monotonic(), principal=principal)
 
 
-def attempts(
-    *upstreams: FakeUpstream, retries: int = 2, timeouts: Timeouts = Timeouts()
-) -> tuple[Attempts, list[float]]:
+def attempts(*upstreams: FakeUpstream, retries: int = 2, total: float = 300.0) -> tuple[Attempts, list[float]]:
     """Attempts over one target for each upstream, and the list their waits go to instead of being waited."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    targets = [
-        Target(f"t{n}", upstream, None, retries=retries, timeouts=timeouts) for n, upstream in enumerate(upstreams)
-    ]
+    limits = Timeouts(total=total)
+    targets = [Target(f"t{n}", up, None, retries=retries, timeouts=limits) for n, up in enumerate(upstreams)]
     model = Model("m", tuple(targets))
     return Attempts([Candidate(model, target) for target in targets], record(), random.Random(1), sleep), waits
 
@@ -104,9 +100,7 @@ async def test_a_target_that_timed_out_is_not_asked_again() -> None:
 
 async def test_nothing_is_tried_after_the_deadline() -> None:
     second = FakeUpstream()
-    tried, _ = attempts(
-        FakeUpstream([UpstreamError(Failure.ERROR, "")]), second, retries=0, timeouts=Timeouts(total=10)
-    )
+    tried, _ = attempts(FakeUpstream([UpstreamError(Failure.ERROR, "")]), second, retries=0, total=10)
     tried.record.started -= 20
     with pytest.raises(GateError) as failed:
         await tried.complete(CALL)
