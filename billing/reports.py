@@ -33,7 +33,7 @@ _COLUMNS: dict[str, ColumnElement[Any]] = {
     "endpoint": usage_records.c.endpoint,
 }
 _TAG = "tag:"
-# SQLite finds a tag by a JSON path in which these characters would have a meaning.
+# Without the characters that cannot be stored, or that a JSON path gives a meaning.
 _TAG_NAME = re.compile(r'[^"\\\x00-\x1f\x7f\ud800-\udfff]{1,128}')
 _MAX_GROUPS = 8
 
@@ -70,7 +70,7 @@ async def usage(
     A key that was renamed has the alphabetically last of its names in the period.
     Raises ReportError for an unknown group, a bad tag name, a naive time or too many groups.
     """
-    query = _query(group_by, since, until, bucket, where)
+    query = _query(group_by, since, until, bucket, where, db.dialect.name)
     async with db.connect() as connection:
         found = (await connection.execute(query)).all()
     rows = [_Sums(row, group_by, bucket) for row in found if row.requests]
@@ -84,6 +84,7 @@ def _query(
     until: datetime,
     bucket: Bucket | None,
     where: Mapping[str, str | None],
+    dialect: str,
 ) -> Select[Any]:
     if since.tzinfo is None or until.tzinfo is None:
         raise ReportError("since and until need a time zone")
@@ -91,7 +92,7 @@ def _query(
         raise ReportError("a group is named twice")
     if len(group_by) > _MAX_GROUPS:
         raise ReportError(f"a report has at most {_MAX_GROUPS} groups")
-    groups = [_group(name).label(f"group_{index}") for index, name in enumerate(group_by)]
+    groups = [_group(name, dialect).label(f"group_{index}") for index, name in enumerate(group_by)]
     if bucket is not None:
         groups.append(_bucket_start(bucket).label("bucket"))
     columns = usage_records.c
@@ -106,18 +107,26 @@ def _query(
     if "key" in group_by:
         sums.append(func.max(columns.key_name).label("key_name"))
     conditions = [columns.at >= since, columns.at < until]
-    conditions += [_equals(_group(name), value) for name, value in where.items()]
+    conditions += [_equals(_group(name, dialect), value) for name, value in where.items()]
     # Grouped by label: PostgreSQL takes a repeated expression with a parameter in it for another one.
     return select(*groups, *sums).where(*conditions).group_by(*[group.name for group in groups])
 
 
-def _group(name: str) -> ColumnElement[Any]:
+def _group(name: str, dialect: str) -> ColumnElement[Any]:
     if (column := _COLUMNS.get(name)) is not None:
         return column
     if name.startswith(_TAG) and _TAG_NAME.fullmatch(tag := name.removeprefix(_TAG)):
-        value: ColumnElement[Any] = usage_records.c.tags[tag].as_string()
-        return value
+        return _tag_value(tag, dialect)
     raise ReportError(f"unknown group {name[:140]!r}; there are {', '.join(_COLUMNS)} and tag:NAME")
+
+
+def _tag_value(tag: str, dialect: str) -> ColumnElement[Any]:
+    if dialect == "sqlite":
+        # Not by a JSON path: SQLite compares a path with the text as stored, where "ü" stands escaped.
+        entries = func.json_each(usage_records.c.tags).table_valued("key", "value")
+        return select(entries.c.value).where(entries.c.key == tag).correlate(usage_records).scalar_subquery()
+    value: ColumnElement[Any] = usage_records.c.tags[tag].as_string()
+    return value
 
 
 def _equals(group: ColumnElement[Any], value: str | None) -> ColumnElement[bool]:

@@ -183,3 +183,11 @@ async def test_a_report_that_cannot_be_made_is_refused(
     asked: dict[str, Any] = {"group_by": [], "since": BEGIN, "until": END} | change
     with pytest.raises(ReportError, match=reason):
         await usage(sqlite_db, **asked)
+
+
+async def test_every_tag_name_is_found_however_the_database_writes_it(db: AsyncEngine) -> None:
+    made = entry(tags={name: f"value of {name}" for name in TAG_NAMES})
+    await refill(db, [made])
+    for name in TAG_NAMES:
+        report = await usage(db, [f"tag:{name}"], BEGIN, END)
+        assert [row[f"tag:{name}"] for row in report.rows] == [f"value of {name}"]
