@@ -14,7 +14,7 @@ from gateway.admin.deps import AdminContext
 from gateway.doors import models, openai_chat
 from gateway.doors.endpoint import SpendingEndpoint
 from gateway.errors import GateError, MethodNotAllowed
-from gateway.http import Receive, Scope, Send, send_bytes, send_error, send_json
+from gateway.http import Receive, Scope, Send, request_id, send_bytes, send_error, send_json
 from gateway.parts import Parts
 from gateway.storage.database import ping
 
@@ -34,13 +34,14 @@ class App:
         self._parts = parts
         self._routes: dict[str, tuple[str, Handler]] = {
             "/v1/chat/completions": ("POST", self._spending(openai_chat)),
-            "/v1/models": ("GET", self._list_models),
+            "/v1/models": ("GET", self._models),
             "/health/live": ("GET", self._live),
             "/health/ready": ("GET", self._ready),
             "/metrics": ("GET", self._metrics),
         }
         context = AdminContext(
             database=parts.database,
+            ledger=parts.ledger,
             keys=parts.keys,
             authenticator=parts.authenticator,
             model_names=frozenset(model.name for model in parts.router.models),
@@ -54,7 +55,7 @@ class App:
         path: str = scope["path"]
         method, handler = self._routes.get(path, (None, None))
         if handler is None and path.startswith("/v1/models/"):
-            method, handler = "GET", self._get_model
+            method, handler = "GET", self._models
         if handler is None:
             await self._admin(scope, receive, send)
         elif scope["method"] == method or (method == "GET" and scope["method"] == "HEAD"):
@@ -72,23 +73,17 @@ class App:
             max_body=parts.config.server.max_body,
         )
 
-    async def _list_models(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"x-request-id", request_id(scope).encode())]
+        name = unquote(scope["path"].removeprefix("/v1/models")).removeprefix("/")
+        router = self._parts.router
         try:
             principal = await self._parts.authenticator.authenticate(scope)
+            found = models.get_model(router, principal, name) if name else models.list_models(router, principal)
         except GateError as error:
-            await send_error(send, error)
-            return
-        await send_json(send, 200, models.list_models(self._parts.router, principal))
-
-    async def _get_model(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            principal = await self._parts.authenticator.authenticate(scope)
-            name = unquote(scope["path"].removeprefix("/v1/models/"))
-            found = models.get_model(self._parts.router, principal, name)
-        except GateError as error:
-            await send_error(send, error)
-            return
-        await send_json(send, 200, found)
+            await send_error(send, error, headers)
+        else:
+            await send_json(send, 200, found, headers)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 200, {"status": "live"})

@@ -6,6 +6,8 @@ The admin API uses FastAPI. These routes do not, because a framework's route cos
 from __future__ import annotations
 
 import math
+import re
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -23,6 +25,9 @@ JSON_TYPE = (b"content-type", b"application/json")
 STREAM_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
 
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
+
+
 class ClientGone(Exception):
     """The caller closed the connection before its request was complete."""
 
@@ -34,6 +39,12 @@ def header(scope: Scope, name: bytes) -> str | None:
             text: str = value.decode("latin-1")
             return text
     return None
+
+
+def request_id(scope: Scope) -> str:
+    """The id this request goes by: the caller's own, where it is a plain word, else a new one."""
+    asked = header(scope, b"x-request-id")
+    return asked if asked and _REQUEST_ID.fullmatch(asked) else f"req_{secrets.token_hex(16)}"
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

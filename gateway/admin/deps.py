@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from billing.ledger import Ledger
 from gateway.admission.authenticate import Authenticator
 from gateway.admission.principals import Principal, Role
 from gateway.storage.keys import KeyRepository
@@ -19,6 +20,7 @@ class AdminContext:
     """The parts the admin API works on. `model_names` and `guard_names` are the configured ones."""
 
     database: AsyncEngine
+    ledger: Ledger
     keys: KeyRepository
     authenticator: Authenticator
     model_names: frozenset[str]

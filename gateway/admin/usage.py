@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,6 +13,8 @@ from pydantic import AwareDatetime
 from billing.reports import ReportError, usage
 from gateway.admin.deps import AdminContext, context, may_read
 from gateway.errors import InvalidRequest
+
+FLUSH_SECONDS = 2.0
 
 router = APIRouter(prefix="/admin", tags=["usage"])
 
@@ -25,7 +29,13 @@ async def get_usage(
     until: AwareDatetime | None = None,
     bucket: Literal["hour", "day"] | None = None,
 ) -> dict[str, Any]:
-    """Exact sums. `cost_usd` is a decimal string; `since` is included, `until` is not."""
+    """Exact sums, this process's finished requests included. `cost_usd` is a decimal string.
+
+    `since` is included, `until` is not.
+    """
+    with suppress(TimeoutError):  # a ledger that cannot catch up shows as sluicegate_ledger_lag_seconds
+        async with asyncio.timeout(FLUSH_SECONDS):
+            await admin.ledger.flush()
     groups = [name.strip() for name in group_by.split(",") if name.strip()]
     try:
         report = await usage(

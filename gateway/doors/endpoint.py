@@ -29,6 +29,7 @@ from gateway.http import (
     Send,
     header,
     read_body,
+    request_id,
     send_bytes,
     send_error,
 )
@@ -42,7 +43,6 @@ from gateway.texts import Slot
 
 log = structlog.get_logger(__name__)
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 _TAG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
@@ -197,11 +197,9 @@ async def _disconnected(receive: Receive) -> None:
 
 
 def _new_record(scope: Scope, endpoint: str) -> Record:
-    own = secrets.token_hex(16)
-    asked = header(scope, b"x-request-id")
     return Record(
-        id=own,
-        request_id=asked if asked and _REQUEST_ID.fullmatch(asked) else f"req_{own}",
+        id=secrets.token_hex(16),
+        request_id=request_id(scope),
         traceparent=header(scope, b"traceparent"),
         endpoint=endpoint,
         started_at=datetime.now(UTC),

@@ -25,9 +25,14 @@ class EngineCollector(Collector):
             "The largest batch since the start.",
             {n: s.max_running_seen for n, s in stats.items()},
         )
+        yield _gauge(
+            "kv_blocks_cached",
+            "Free blocks that still hold a beginning another request may share.",
+            {n: s.blocks_cached for n, s in stats.items()},
+        )
         blocks = GaugeMetricFamily(
             "sluicegate_engine_kv_blocks",
-            "Blocks of the KV cache; cached ones are reclaimable.",
+            "Blocks of the KV cache: used ones belong to a sequence, free ones can be given out at once.",
             labels=_BY_STATE,
         )
         tokens = CounterMetricFamily(
@@ -41,8 +46,7 @@ class EngineCollector(Collector):
             labels=("engine",),
         )
         for name, s in stats.items():
-            blocks.add_metric((name, "free"), s.blocks_free)
-            blocks.add_metric((name, "cached"), s.blocks_cached)
+            blocks.add_metric((name, "free"), s.blocks_free + s.blocks_cached)
             blocks.add_metric((name, "used"), s.blocks_used)
             tokens.add_metric((name, "prompt"), s.prompt_tokens)
             tokens.add_metric((name, "generated"), s.generated_tokens)

@@ -115,6 +115,7 @@ def test_every_name_of_the_contract_is_there_before_the_first_request() -> None:
         "sluicegate_engine_waiting_sequences",
         "sluicegate_engine_batch_size_max",
         "sluicegate_engine_kv_blocks",
+        "sluicegate_engine_kv_blocks_cached",
         "sluicegate_engine_prefix_hit_tokens_total",
         "sluicegate_engine_tokens_total",
     }
@@ -130,10 +131,10 @@ def test_series_that_alerts_watch_begin_at_zero() -> None:
 def test_engine_and_ledger_are_read_at_each_scrape() -> None:
     now: dict[str, Any] = {"stats": STATS, "lag": 1.5}
     metrics = new_metrics(engines={"local": lambda: now["stats"]}, ledger_lag=lambda: now["lag"])
-    assert value(metrics, "sluicegate_engine_kv_blocks", engine="local", state="cached") == 20
+    assert value(metrics, "sluicegate_engine_kv_blocks_cached", engine="local") == 20
     now |= {"stats": msgspec.structs.replace(STATS, running=9, blocks_cached=0), "lag": 0.0}
     assert value(metrics, "sluicegate_engine_running_sequences", engine="local") == 9
-    assert value(metrics, "sluicegate_engine_kv_blocks", engine="local", state="cached") == 0
+    assert value(metrics, "sluicegate_engine_kv_blocks_cached", engine="local") == 0
     assert value(metrics, "sluicegate_engine_batch_size_max", engine="local") == 7
     assert value(metrics, "sluicegate_engine_tokens_total", engine="local", kind="prompt") == 1000
     assert value(metrics, "sluicegate_engine_prefix_hit_tokens_total", engine="local") == 128
