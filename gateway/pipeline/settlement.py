@@ -50,8 +50,8 @@ class Bill:
         record.ended = monotonic()
         record.status = record.status or 200  # an error has set its own by now
         self._hold.settle(usage)
-        if not record.attempts:
-            return  # nothing was sent anywhere: a refusal costs nothing and is no use
+        if all(attempt.outcome == "refused" for attempt in record.attempts):
+            return  # nobody worked on it: a refusal costs nothing and is no use
         record.cost = cost(usage, record.price or Price.free())
         try:
             self._ledger.record(entry(record, usage))

@@ -218,6 +218,7 @@ async def test_an_invalid_request_upstream_is_the_callers_400(gate: RunningGate,
         "param": "messages",
         "code": "context_length_exceeded",
     }
+    assert await gate.rows() == []
 
 
 async def test_a_stream_that_dies_ends_with_an_error_event_and_no_done(

@@ -197,6 +197,7 @@ async def test_what_the_engine_cannot_honour_is_refused_and_nothing_stays_alloca
         if param is not None:
             assert body["error"]["param"] == param, name
     assert (await gate.post({**good, "n": 1, "tools": [], "presence_penalty": 0, "logprobs": False}))[0] == 200
+    assert [row.status for row in await gate.rows()] == [200]
     assert await used_blocks(gate) == 0
     assert gate.idle()
 
