@@ -84,8 +84,10 @@ def alembic_config() -> Any:
     from alembic.config import Config
 
     import migrations
+    from gateway.storage.tables import ALL_METADATA
 
     config = Config()
+    config.attributes["metadata"] = ALL_METADATA
     config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
     return config
 
