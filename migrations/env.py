@@ -1,4 +1,4 @@
-"""Alembic's entry point. The connection and the tables come from `gateway.storage.database.migrate`; there is no offline mode."""
+"""Alembic's entry point. `gateway.storage.database` hands it the connection and the tables."""
 
 from alembic import context
 
