@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -86,7 +87,7 @@ def transformers_runs(tokens: int) -> Runs:
     return {"prefill 512": prefill, "decode, batch 1": lambda: decode(1), "decode, batch 8": lambda: decode(8)}
 
 
-async def our_runs(weights: str, tokens: int) -> Runs:
+async def our_runs(weights: Literal["f32", "int8"], tokens: int) -> Runs:
     """The engine's core and runner in this process, so that both sides are measured alike."""
     from engine.config import EngineConfig, KVCacheConfig
     from engine.core.engine import EngineCore
@@ -96,7 +97,7 @@ async def our_runs(weights: str, tokens: int) -> Runs:
     config = EngineConfig(
         name="bench", path=str(MODEL), weights=weights, threads=1, max_context=1024, prefix_caching=False,
         kv_cache=KVCacheConfig(memory=512 * 2**20),
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     core = EngineCore(config, TorchRunner(config), clock=time.monotonic)
 
     def run(batch: int, prompt: int, new: int) -> float:

@@ -30,7 +30,7 @@ from gateway.storage.keys import KeyRepository
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import open_tracer
 from gateway.upstreams.base import Upstream
-from guards.build import build_guard
+from guards.build import install
 from guards.runner import GuardRunner, Installed
 from guards.types import GuardConfigError
 
@@ -114,11 +114,9 @@ def build_guards(config: Config) -> GuardRunner:
     faults = []
     for index, spec in enumerate(config.guard_specs()):
         try:
-            built = build_guard(spec)
+            installed.append(install(spec))
         except GuardConfigError as error:
             faults.append(config.fault(("guards", index), str(error)))
-        else:
-            installed.append(Installed(built, spec.default, spec.on_error, spec.timeout))
     if faults:
         raise ConfigError("configuration", faults)
     return GuardRunner(installed)

@@ -36,16 +36,12 @@ def build_guard(spec: GuardSpec, *, secret: bytes = _PROCESS_SECRET) -> Guard:
     return build(spec, secret)
 
 
+def install(spec: GuardSpec, *, secret: bytes = _PROCESS_SECRET) -> Installed:
+    """One guard, and how it is run. Raises GuardConfigError."""
+    guard = build_guard(spec, secret=secret)
+    return Installed(guard, default=spec.default, on_error=spec.on_error, timeout=spec.timeout)
+
+
 def build_runner(specs: Sequence[GuardSpec], *, secret: bytes = _PROCESS_SECRET) -> GuardRunner:
     """All guards of a configuration, in its order. Raises GuardConfigError."""
-    return GuardRunner(
-        [
-            Installed(
-                guard=build_guard(spec, secret=secret),
-                default=spec.default,
-                on_error=spec.on_error,
-                timeout=spec.timeout,
-            )
-            for spec in specs
-        ]
-    )
+    return GuardRunner([install(spec, secret=secret) for spec in specs])

@@ -13,13 +13,6 @@ from sqlalchemy import text
 ASK = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        return request.getfixturevalue("postgres_url")  # type: ignore[no-any-return]
-    return f"sqlite+aiosqlite:///{tmp_path / 'house.db'}"
-
-
 @pytest.fixture
 async def house(tmp_path: Path, upstream: ScriptedUpstream, database_url: str) -> AsyncIterator[RunningGate]:
     """The same gate on each database."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from alembic import command
@@ -13,13 +12,6 @@ from sqlalchemy import Connection, inspect
 
 from gateway.storage.database import DatabaseConfigError, alembic_config, migrate, open_database
 from gateway.storage.tables import ALL_METADATA
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        return request.getfixturevalue("postgres_url")  # type: ignore[no-any-return]
-    return f"sqlite+aiosqlite:///{tmp_path / 'a folder' / 'house.db'}"
 
 
 def differences(connection: Connection) -> list[object]:
@@ -37,8 +29,8 @@ def downgrade(connection: Connection) -> None:
     command.downgrade(config, "base")
 
 
-async def test_migrations_make_exactly_the_tables_the_code_uses(url: str) -> None:
-    database = open_database(url)
+async def test_migrations_make_exactly_the_tables_the_code_uses(database_url: str) -> None:
+    database = open_database(database_url)
     await migrate(database)
     async with database.connect() as connection:
         assert await connection.run_sync(differences) == []
@@ -46,8 +38,8 @@ async def test_migrations_make_exactly_the_tables_the_code_uses(url: str) -> Non
     await database.dispose()
 
 
-async def test_migrations_go_back_and_forth(url: str) -> None:
-    database = open_database(url)
+async def test_migrations_go_back_and_forth(database_url: str) -> None:
+    database = open_database(database_url)
     for _ in range(2):
         await migrate(database)
         async with database.begin() as connection:
@@ -65,8 +57,8 @@ async def test_replicas_that_start_together_migrate_once(postgres_url: str) -> N
         await replica.dispose()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://u:secret@h/d", "postgresql://u:secret@h/d", ""])
-def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+@pytest.mark.parametrize("database_url", ["nonsense", "mysql://u:secret@h/d", "postgresql://u:secret@h/d", ""])
+def test_a_url_that_cannot_be_used_is_refused_without_its_password(database_url: str) -> None:
     with pytest.raises(DatabaseConfigError) as refused:
-        open_database(url)
+        open_database(database_url)
     assert "secret" not in str(refused.value)
