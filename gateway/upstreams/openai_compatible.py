@@ -23,6 +23,34 @@ _MAX_ERROR = 64 * 2**10
 _CALLERS_FAULT = frozenset({400, 422})
 
 
+class _Function(msgspec.Struct):
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    index: int | None = None
+    function: _Function | None = None
+
+
+class _Said(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    message: _Said | None = None
+    delta: _Said | None = None
+    finish_reason: str | None = None
+
+
+class _Shape(msgspec.Struct):
+    """What the house reads in a reply or a chunk. Guards look at these texts; in another shape they would not."""
+
+    choices: list[_Choice]
+
+
 class OpenAICompatible:
     """One base URL and model name. The connection pool is opened at the first call, in the loop that makes it.
 
@@ -49,7 +77,7 @@ class OpenAICompatible:
             reply = orjson.loads(raw)
         except orjson.JSONDecodeError:
             raise UpstreamError(Failure.ERROR, "the reply is not JSON") from None
-        if not isinstance(reply, dict) or not isinstance(reply.get("choices"), list):
+        if not _well_formed(reply):
             raise UpstreamError(Failure.ERROR, "the reply is not a chat completion")
         return Reply(reply, _usage(reply), reply.get("model"))
 
@@ -145,9 +173,17 @@ def _chunk(data: bytes) -> Chunk:
         raise UpstreamError(Failure.BROKEN, "an event of the stream is not JSON") from None
     if not isinstance(body, dict) or "error" in body:
         raise UpstreamError(Failure.BROKEN, "the stream carried an error event")
-    if not isinstance(body.get("choices"), list):
+    if not _well_formed(body):
         raise UpstreamError(Failure.BROKEN, "an event of the stream is not a chat completion chunk")
     return Chunk(body, _usage(body))
+
+
+def _well_formed(body: Any) -> bool:
+    try:
+        msgspec.convert(body, _Shape)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _usage(body: dict[str, Any]) -> Usage | None:

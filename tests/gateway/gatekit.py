@@ -165,6 +165,16 @@ async def send_stream(request: web.Request, parts: list[bytes]) -> web.StreamRes
     return response
 
 
+async def send_paused(request: web.Request, first: str, go_on: asyncio.Event, rest: bytes = b"") -> web.StreamResponse:
+    """Write a first piece of text, wait for the test, then write the rest."""
+    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(b"data: " + orjson.dumps(chunk({"content": first})) + b"\n\n")
+    await go_on.wait()
+    await response.write(rest)
+    return response
+
+
 @pytest.fixture
 async def upstream() -> AsyncIterator[ScriptedUpstream]:
     scripted = ScriptedUpstream()

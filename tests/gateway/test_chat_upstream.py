@@ -11,7 +11,18 @@ import openai
 import orjson
 import pytest
 from aiohttp import web
-from gatekit import ADMIN_KEY, REMOTE, RunningGate, ScriptedUpstream, chunk, completion, events, run_gate, send_stream
+from gatekit import (
+    ADMIN_KEY,
+    REMOTE,
+    RunningGate,
+    ScriptedUpstream,
+    chunk,
+    completion,
+    events,
+    run_gate,
+    send_paused,
+    send_stream,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 ASK = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
@@ -195,6 +206,33 @@ async def test_an_upstreams_failure_is_502_without_its_words(
     assert gate.idle()
 
 
+MALFORMED: list[Any] = [
+    [],
+    {"choices": None},
+    {"choices": [1]},
+    {"choices": [{"index": {}}]},
+    {"choices": [{"message": "text", "delta": "text"}]},
+    {"choices": [{"message": {"content": [{"text": ADDRESS}]}, "delta": {"content": [{"text": ADDRESS}]}}]},
+    {"choices": [{"message": {"tool_calls": {}}, "delta": {"tool_calls": [None]}}]},
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("body", MALFORMED, ids=range(len(MALFORMED)))
+async def test_a_reply_of_another_shape_is_502_and_not_passed_on(
+    gate: RunningGate, upstream: ScriptedUpstream, body: Any, stream: bool
+) -> None:
+    raw = b"data: " + orjson.dumps(body) + b"\n\ndata: [DONE]\n\n"
+
+    async def answer(request: web.Request, _: dict[str, Any]) -> web.StreamResponse:
+        return await send_stream(request, [raw]) if stream else web.json_response(body)
+
+    upstream.answer = answer
+    status, _, answered = await gate.post(ask(stream=stream))
+    assert (status, answered["error"]["code"]) == (502, "upstream_failed")
+    assert ADDRESS not in str(answered)
+
+
 async def test_a_busy_upstream_is_429_with_its_retry_after(gate: RunningGate, upstream: ScriptedUpstream) -> None:
     async def busy(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         return web.json_response({"error": {"message": "slow down"}}, status=429, headers={"retry-after": "7"})
@@ -355,14 +393,7 @@ async def test_an_unreachable_upstream_is_502_and_nothing_hangs(tmp_path: Path) 
 
 
 async def test_a_stalled_stream_is_a_timeout(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    async def stall(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(b"data: " + orjson.dumps(chunk({"content": "word"})) + b"\n\n")
-        await asyncio.Event().wait()
-        return response
-
-    upstream.answer = stall
+    upstream.answer = lambda request, body: send_paused(request, "word", asyncio.Event())
     text = REMOTE.format(url=upstream.url).replace("retries: 0", "retries: 0\n        timeouts: {idle: 100ms}")
     async with run_gate(tmp_path, text) as gate:
         _, raw = await raw_stream(gate, ask(stream=True))

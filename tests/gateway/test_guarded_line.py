@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from gatekit import RunningGate, ScriptedUpstream, chunk, completion, events, run_gate, send_stream
+from gatekit import RunningGate, ScriptedUpstream, chunk, completion, events, run_gate, send_paused, send_stream
 
 from guards.pii.guard import PiiSession
 
@@ -177,21 +178,9 @@ async def test_interleaved_choices_are_guarded_each_for_itself(gate: RunningGate
 
 
 async def test_words_leave_before_the_stream_has_ended(gate: RunningGate, upstream: ScriptedUpstream) -> None:
-    import asyncio
-
     seen = asyncio.Event()
-
-    async def slow(request: Any, body: dict[str, Any]) -> Any:
-        from aiohttp import web
-
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(b"data: " + orjson.dumps(chunk({"content": "These words leave at once "})) + b"\n\n")
-        await seen.wait()
-        await response.write(events(["end"]))
-        return response
-
-    upstream.answer = slow
+    first = "These words leave at once "
+    upstream.answer = lambda request, body: send_paused(request, first, seen, events(["end"]))
     chunks = await gate.client().chat.completions.create(**ask("Hi", stream=True))
     async with asyncio.timeout(5):
         async for part in chunks:

@@ -20,7 +20,7 @@ import aiohttp
 import openai
 import orjson
 from aiohttp import web
-from gatekit import REMOTE, ScriptedUpstream, chunk, completion, events, send_stream
+from gatekit import REMOTE, ScriptedUpstream, completion, events, send_paused, send_stream
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ASK: dict[str, Any] = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
@@ -124,15 +124,7 @@ async def test_sigterm_lets_a_stream_finish_flushes_its_row_and_exits_0(
 ) -> None:
     stopping = asyncio.Event()
 
-    async def slow(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(b"data: " + orjson.dumps(chunk({"content": "first "})) + b"\n\n")
-        await stopping.wait()
-        await response.write(events(["last"]))
-        return response
-
-    upstream.answer = slow
+    upstream.answer = lambda request, body: send_paused(request, "first ", stopping, events(["last"]))
     write_config(tmp_path, upstream)
     async with serving(tmp_path) as (process, url, _):
         key = admin_key(tmp_path)
