@@ -31,8 +31,9 @@ format: $(DEV_STAMP) ## format the code
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-bench: $(DEV_STAMP) $(MODEL) ## the benchmarks: the whole line, and the start
+bench: $(DEV_STAMP) $(MODEL) ## the benchmarks: the whole line, single parts, the start
 	@.venv/bin/python bench/first_light.py
+	@.venv/bin/python bench/parts.py
 	@.venv/bin/python bench/startup.py
 
 wheel: $(DEV_STAMP) ## build dist/*.whl
