@@ -5,7 +5,7 @@ PORT ?=
 HOST ?=
 PYTEST_ARGS ?=
 
-RUN_STAMP := .venv/.engine
+RUN_STAMP := .venv/.run
 DEV_STAMP := .venv/.dev
 ENV_STAMP := $(if $(filter test lint format bench wheel,$(MAKECMDGOALS)),$(DEV_STAMP),$(RUN_STAMP))
 MODEL := models/smollm2-135m.gguf
@@ -46,9 +46,9 @@ clean: ## remove the environment, the model and what tools left
 	rm -rf .venv models dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The model's and the environment's recipes print what they wait for: they are what a first start spends its time on.
-$(RUN_STAMP): requirements/engine.lock $(SETUP)
+$(RUN_STAMP): requirements/run.lock $(SETUP)
 	@echo "Installing into .venv (once; a few minutes) ..."
-	@$(PYTHON) scripts/setup_env.py engine
+	@$(PYTHON) scripts/setup_env.py run
 	@touch $@
 
 $(DEV_STAMP): requirements/dev.lock $(SETUP)

@@ -27,5 +27,6 @@ compile engine pyproject.toml "$work/build.in" "$work/torch-needs.in" --extra en
 for extra in postgres redis providers ner nemo; do
     compile "$extra" pyproject.toml "$work/build.in" --extra "$extra" --constraint "$work/all.txt"
 done
-compile dev pyproject.toml "$work/build.in" "$work/torch-needs.in" --extra engine --extra postgres --extra redis --group test --group lint \
-    --constraint "$work/all.txt"
+served=(--extra engine --extra postgres --extra redis --extra providers)
+compile run pyproject.toml "$work/build.in" "$work/torch-needs.in" "${served[@]}" --constraint "$work/all.txt"
+compile dev pyproject.toml "$work/build.in" "$work/torch-needs.in" "${served[@]}" --group test --group lint --constraint "$work/all.txt"

@@ -1,6 +1,6 @@
 """Make `.venv` hold exactly what a lock says, and this project on top. Needs nothing but Python 3.11.
 
-    python3 scripts/setup_env.py engine|dev
+    python3 scripts/setup_env.py run|dev
 
 Everything is checked against hashes. torch comes by its own locks and without its dependencies: the CPU build where pip
 finds it, else the published build for this platform. On Linux that is a CUDA build, whose CUDA libraries then follow in

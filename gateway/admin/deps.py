@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from billing.ledger import Ledger
 from gateway.admission.authenticate import Authenticator
 from gateway.admission.principals import Principal, Role
+from gateway.http import header
+from gateway.storage.audit import Actor
 from gateway.storage.keys import KeyRepository
 
 
@@ -39,6 +41,13 @@ def role(*roles: Role) -> Callable[[Request], Coroutine[Any, Any, Principal]]:
         return await context(request).authenticator.require(request.scope, *roles)
 
     return required
+
+
+def actor(request: Request, caller: Principal) -> Actor:
+    """Who the audit log names for what this request changes."""
+    address = request.client.host if request.client else None
+    asked = header(request.scope, b"x-request-id")
+    return Actor(id=caller.key_id, name=caller.key_name, address=address, request_id=asked and asked[:128])
 
 
 may_write = role(Role.ADMIN)

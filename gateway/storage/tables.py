@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Index, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, MetaData, String, Table
 
 from billing.tables import UtcInstant
 from billing.tables import metadata as billing_metadata
@@ -30,5 +30,21 @@ api_keys = Table(
 )
 Index(None, api_keys.c.hash, unique=True)
 Index(None, api_keys.c.created_at, api_keys.c.id)
+
+# Append-only: triggers in the database refuse to change or delete a row.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", UtcInstant, nullable=False),
+    Column("actor_id", String(64), nullable=False),
+    Column("actor_name", String(200), nullable=False),
+    Column("address", String(64)),
+    Column("request_id", String(128)),
+    Column("action", String(64), nullable=False),
+    Column("target", String(512), nullable=False),
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
+)
 
 ALL_METADATA = [metadata, billing_metadata]
