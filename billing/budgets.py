@@ -61,7 +61,14 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     def span(self, at: datetime) -> Span:
         """The window that `at` (aware) lies in."""
-        return _span(self.window, zone(self.timezone), at)
+        known = _latest.get((self.window, self.timezone))
+        if known is None or not (known.start <= at and (known.end is None or at < known.end)):
+            known = _latest[self.window, self.timezone] = _span(self.window, zone(self.timezone), at)
+        return known
+
+
+# The window last asked for, of each kind in each zone: the one that nearly every request lies in.
+_latest: dict[tuple[Window, str], Span] = {}
 
 
 @lru_cache(maxsize=256)
@@ -69,7 +76,7 @@ def zone(name: str) -> ZoneInfo:
     """An IANA time zone. Raises BudgetError."""
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):  # unknown, or no name at all ("../x", a folder)
+    except (KeyError, ValueError, OSError):  # unknown, or no name at all ("../x", a folder)
         raise BudgetError(f"{name[:64]!r} is no IANA time zone like Europe/Berlin") from None
 
 

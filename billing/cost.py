@@ -1,27 +1,70 @@
-"""The one cost function: estimates, settlements and re-pricing all call it."""
+"""The one cost function, which estimates, settlements and re-pricing all call; and what a request may cost at most."""
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
-from billing.money import from_pico, whole
-from billing.prices import MAX_DECIMALS, Price
+from billing.money import from_pico
+from billing.prices import ExactPrice, Price
 from billing.usage import Usage
 
 
 def cost(usage: Usage, price: Price) -> Decimal:
-    """What `usage` costs at `price`, in USD. Exact: no term is ever rounded.
+    """What `usage` costs at `price`, in USD, in whole pico-dollars.
 
-    A price per million tokens (or per second) times 10^6 is pico-dollars per token (or per microsecond),
-    a whole number, so the sum is made of integers. Cached tokens cost `cached_input`, the rest of the input
-    `input`; reasoning tokens are part of the output. The result may be more than one ledger row holds:
+    The sum is made of integers of 10^-18 dollars, so no term is ever rounded; margin and discount are applied to the
+    sum, and that is rounded half-even, once (see `billing.money` for when there is anything to round). The highest tier
+    that `input_tokens` exceeds prices all tokens. The result may be more than one ledger row holds:
     `billing.money.to_pico` says so.
     """
-    fresh = usage.input_tokens - usage.cached_input_tokens
-    pico = fresh * whole(price.input, MAX_DECIMALS) + usage.output_tokens * whole(price.output, MAX_DECIMALS)
-    if usage.cached_input_tokens:
-        cached = price.input if price.cached_input is None else price.cached_input
-        pico += usage.cached_input_tokens * whole(cached, MAX_DECIMALS)
-    if price.per_compute_second is not None:
-        pico += usage.compute_us * whole(price.per_compute_second, MAX_DECIMALS)
+    exact = price.exact
+    rates = exact.base
+    for above, tier in exact.tiers:
+        if usage.input_tokens > above:
+            rates = tier
+            break
+    cached, written, heard = usage.cached_input_tokens, usage.cache_write_tokens, usage.audio_input_tokens
+    thought, spoken = usage.reasoning_tokens, usage.audio_output_tokens
+    attos = (usage.input_tokens - cached - written - heard) * rates.input
+    attos += (usage.output_tokens - thought - spoken) * rates.output
+    if cached:
+        attos += cached * rates.cached_input
+    if written:
+        attos += written * rates.cache_write
+    if heard:
+        attos += heard * rates.audio_input
+    if thought:
+        attos += thought * rates.reasoning
+    if spoken:
+        attos += spoken * rates.audio_output
+    attos += usage.images * exact.per_image + usage.requests * exact.per_request
+    attos += usage.compute_us * exact.per_compute_us
+    return _dollars(attos, exact)
+
+
+def worst(
+    price: Price, input_tokens: int, output_tokens: int, compute_seconds: float = 0.0, *, images: int = 0
+) -> Decimal:
+    """The most that one request within these bounds may cost at `price`, in USD.
+
+    No usage of at most `input_tokens`, `output_tokens`, `images`, `compute_seconds` of the local engine and one request
+    costs more: each token is taken for the dearest of its side, in the dearest tier that so long a prompt can reach.
+    """
+    exact = price.exact
+    reached = [exact.base, *(tier for above, tier in exact.tiers if input_tokens > above)]
+    dearest_input = max(max(r.input, r.cached_input, r.cache_write, r.audio_input) for r in reached)
+    dearest_output = max(max(r.output, r.reasoning, r.audio_output) for r in reached)
+    attos = input_tokens * dearest_input + output_tokens * dearest_output
+    attos += images * exact.per_image + exact.per_request
+    attos += math.ceil(compute_seconds * 1_000_000) * exact.per_compute_us
+    return _dollars(attos, exact)
+
+
+def _dollars(attos: int, exact: ExactPrice) -> Decimal:
+    """10^-18 dollars as dollars, margin and discount applied, rounded half-even to the pico-dollar."""
+    pico, rest = divmod(attos * exact.numerator, exact.denominator)
+    twice = 2 * rest
+    if twice > exact.denominator or (twice == exact.denominator and pico & 1):
+        pico += 1
     return from_pico(pico)

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 Fsync = Literal["always", "interval", "never"]
 
+PROBE_BYTES = 65_536  # about a hundred records
+
 _LOCK = "lock"
 
 
@@ -95,6 +97,22 @@ class Journal:
             raise JournalError(f"the journal cannot be written: {error.strerror}") from error
         self._segments[self._last].appended += 1
         return self._last
+
+    def probe(self) -> None:
+        """Find out whether records can be written, by writing `PROBE_BYTES` and taking them back. Raises JournalError.
+
+        So many that a disk with room for one more record is not taken for one that has recovered.
+        """
+        if self._closed:
+            raise JournalError("the journal is closed")
+        try:
+            if self._fd is None:
+                self._begin_segment()
+            self._write(bytes(PROBE_BYTES))
+            self._size -= PROBE_BYTES
+            self._cut()
+        except OSError as error:
+            raise JournalError(f"the journal cannot be written: {error.strerror}") from error
 
     def settle(self, segment: int, count: int) -> None:
         """`count` more records of `segment` are stored elsewhere; the file goes when all are."""
@@ -169,19 +187,19 @@ class Journal:
             if self._fsync == "always":
                 os.fdatasync(self._fd)
         except OSError:
-            self._undo_write()
+            self._cut()
             raise
         self._size += len(data)
         if self._sync is not None:
             self._sync.touch()
 
-    def _undo_write(self) -> None:
-        """Cut what a failed write left. If even that fails, a new segment begins, and readers skip the rest."""
+    def _cut(self) -> None:
+        """Take back what is no record. If even that fails, a new segment begins, and readers skip the rest."""
         assert self._fd is not None
         try:
             os.ftruncate(self._fd, self._size)
         except OSError as error:
-            logger.error("a half-written journal record could not be cut: %s", error.strerror)
+            logger.error("what is no record could not be cut from the journal: %s", error.strerror)
             self.seal()
 
     def _drop_settled(self, number: int) -> None:

@@ -3,7 +3,8 @@
 `record` writes to the journal at once and is done. A task of the event loop carries the records to SQL in
 batches, tries again for as long as the database is away, and picks up what dead processes left behind. It
 keeps no more than `max_queued` entries in memory: beyond that they wait in the journal alone and are read back
-later. Reading the rows is not done here: see `billing.reports`.
+later. A record that the database refuses for what is in it is put aside (`billing.rejects`), so that it holds up
+no other. Reading the rows is not done here: see `billing.reports`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,7 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.entry import EntryError, UsageEntry, decode, encode
 from billing.journal import Journal, JournalError
-from billing.store import UsageStore, describe
+from billing.rejects import Rejects
+from billing.store import UsageStore, describe, is_refusal
 
 __all__ = ["Ledger", "UsageEntry"]
 
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY = 0.05  # seconds; doubled on every failure, up to
 LAST_RETRY = 5.0
+PROBE_SECONDS = 1.0  # between two looks at a journal that refused a record
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Ledger:
     ) -> None:
         self._journal = journal
         self._store = UsageStore(db, timeout=write_timeout)
+        self._rejects = Rejects(journal.directory.parent / f"rejected-{journal.directory.name}.jsonl")
         self._batch_rows = batch_rows
         self._batch_seconds = batch_seconds
         self._max_queued = max_queued
@@ -81,6 +85,7 @@ class Ledger:
         self._recorded = 0
         self._saved = 0
         self._next_adoption = 0.0
+        self._next_probe: float | None = None  # None: the journal has refused nothing
         self._wake = asyncio.Event()  # there is something to write
         self._hurry = asyncio.Event()  # a batch is full, or somebody waits for it
         self._progress = asyncio.Condition()
@@ -98,6 +103,29 @@ class Ledger:
             if waiting:
                 return self._clock() - waiting[0].since
         return 0.0
+
+    @property
+    def writable(self) -> bool:
+        """Whether the journal takes records. Once it has refused one, it is asked by a small write, at most every
+        `PROBE_SECONDS`, until it takes them again."""
+        if self._next_probe is None:
+            return True
+        now = self._clock()
+        if now < self._next_probe:
+            return False
+        self._next_probe = now + PROBE_SECONDS
+        try:
+            self._journal.probe()
+        except JournalError:
+            return False
+        self._next_probe = None
+        logger.info("the journal takes records again")
+        return True
+
+    @property
+    def rejected(self) -> int:
+        """Records that the database refused for what is in them, since the start; see `billing.rejects`."""
+        return self._rejects.count
 
     async def start(self) -> None:
         """Store what dead processes left behind, then begin. A database that is away does not stop it."""
@@ -120,6 +148,9 @@ class Ledger:
             segment = self._journal.append(encode(entry))
         except JournalError as error:
             failure = error
+            if self._next_probe is None:
+                self._next_probe = now + PROBE_SECONDS
+                logger.error("%s", error)
         if segment is not None and (self._spilled or len(self._queue) >= self._max_queued):
             self._spill(segment, now)
         elif len(self._queue) < self._max_queued:
@@ -204,7 +235,7 @@ class Ledger:
 
     async def _write_queued(self) -> None:
         batch = list(islice(self._queue, self._batch_rows))
-        await self._store.write([queued.entry for queued in batch])
+        await self._save([queued.entry for queued in batch])
         for queued in batch:
             self._queue.popleft()
             if queued.segment is not None:
@@ -246,8 +277,22 @@ class Ledger:
             except EntryError as error:
                 logger.error("%s", error)
         for start in range(0, len(entries), self._batch_rows):
-            await self._store.write(entries[start : start + self._batch_rows])
+            await self._save(entries[start : start + self._batch_rows])
         return len(payloads) - len(entries)
+
+    async def _save(self, entries: Sequence[UsageEntry]) -> None:
+        """Store `entries`, but for those that the database refuses: they are found by halving and put aside."""
+        try:
+            await self._store.write(entries)
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            if len(entries) == 1:
+                self._rejects.add(entries[0], describe(error))
+                return
+            middle = len(entries) // 2
+            await self._save(entries[:middle])
+            await self._save(entries[middle:])
 
     async def _advance(self, count: int) -> None:
         self._saved += count

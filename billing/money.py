@@ -1,8 +1,10 @@
 """Exact US dollars: `Decimal` at every border, whole pico-dollars (1e-12 USD) in SQL and in sums.
 
 A price of at most 6 decimals per million tokens is a whole number of pico-dollars per token, and a price of
-at most 6 decimals per second is one per microsecond. So every cost is a whole number of pico-dollars and
-nothing is ever rounded. This module knows no prices and rounds nothing for display.
+at most 6 decimals per second is one per microsecond. So at such prices every cost is a whole number of
+pico-dollars, and nothing is rounded. A finer price (up to 12 decimals), a margin or a discount may leave a part
+of a pico-dollar: `billing.cost` adds up exactly and rounds the sum half-even, once; no other place rounds. This
+module knows no prices and rounds nothing for display.
 
 Ranges. A stored amount is a signed 64-bit integer: at most 9,223,372.036854775807 USD in one row; `to_pico`
 refuses more. A sum of rows may pass that. PostgreSQL sums BIGINT as NUMERIC, but SQLite's `sum` stops with

@@ -1,45 +1,34 @@
 """Sums over the ledger: what was used and what it cost, by key, team, user, model, target, endpoint or tag.
 
-Money is summed as integers inside SQL and never rounded; see `billing.money` for the ranges.
+Whole hours and days come from `usage_sums`, the edges of a period from the rows, in one statement and so from one
+state of the database; a report along more than one dimension beside the model is made from the rows alone. Money is
+summed as integers inside SQL and never rounded; see `billing.money` for the ranges.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, func, literal_column, select
+from sqlalchemy import Row, union_all
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.entry import UNSTORABLE
+from billing.groups import ReportError
 from billing.money import display, from_pico
-from billing.tables import from_micros, usage_records
+from billing.periods import Bucket
+from billing.plan import TOKENS, Plan
+from billing.rollup import PICO_PER_MICRO, TAG
+from billing.tables import from_micros
 
-Bucket = Literal["hour", "day"]
+__all__ = ["Bucket", "Report", "ReportError", "spent", "usage"]
 
-_BUCKET_MICROS: dict[Bucket, int] = {"hour": 3_600_000_000, "day": 86_400_000_000}
-_PICO_PER_MICRO = 1_000_000
-_MILLION = literal_column(str(_PICO_PER_MICRO), BigInteger)
-_COLUMNS: dict[str, ColumnElement[Any]] = {
-    "key": usage_records.c.key_id,
-    "team": usage_records.c.team,
-    "user": usage_records.c.user,
-    "model": usage_records.c.model,
-    "target": usage_records.c.target,
-    "endpoint": usage_records.c.endpoint,
-}
-_TAG = "tag:"
-# Without the characters that cannot be stored, or that a JSON path gives a meaning.
-_TAG_NAME = re.compile(r'[^"\\\x00-\x1f\x7f\ud800-\udfff]{1,128}')
-_MAX_GROUPS = 8
-
-
-class ReportError(ValueError):
-    """A report that cannot be made as asked; the message says why."""
+MAX_ROWS = 100_000
+FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,109 +57,99 @@ async def usage(
     `group_by` takes key, team, user, model, target, endpoint and `tag:NAME`; empty means one sum of all.
     `where` keeps only rows with that id (None: with no id) of such a group. Buckets are hours or days of UTC.
     A key that was renamed has the alphabetically last of its names in the period.
-    Raises ReportError for an unknown group, a bad tag name, a naive time or too many groups.
+    Raises ReportError for an unknown group, a bad tag name, a naive time, too many groups or more than `MAX_ROWS`.
     """
-    query = _query(group_by, since, until, bucket, where, db.dialect.name)
+    plan = Plan(group_by, bucket, where, db.dialect.name)
+    if not (queries := plan.queries(since, until)):
+        return Report([], _shown(_NOTHING))
     async with db.connect() as connection:
-        found = (await connection.execute(query)).all()
-    rows = [_Sums(row, group_by, bucket) for row in found if row.requests]
-    rows.sort(key=lambda row: row.order)
-    return Report([row.shown() for row in rows], _total(rows))
+        found = (await connection.execute(union_all(*queries).limit(MAX_ROWS + 1))).all()
+    if len(found) > MAX_ROWS:
+        raise ReportError(f"the report has more than {MAX_ROWS:,} rows; ask for a shorter period or larger buckets")
+    return await asyncio.to_thread(_report, plan, found)  # many rows would hold the event loop up
 
 
-def _query(
-    group_by: Sequence[str],
+async def spent(
+    db: AsyncEngine,
+    *,
     since: datetime,
-    until: datetime,
-    bucket: Bucket | None,
-    where: Mapping[str, str | None],
-    dialect: str,
-) -> Select[Any]:
-    if since.tzinfo is None or until.tzinfo is None:
-        raise ReportError("since and until need a time zone")
-    if len(set(group_by)) != len(group_by):
-        raise ReportError("a group is named twice")
-    if len(group_by) > _MAX_GROUPS:
-        raise ReportError(f"a report has at most {_MAX_GROUPS} groups")
-    groups = [_group(name, dialect).label(f"group_{index}") for index, name in enumerate(group_by)]
-    if bucket is not None:
-        groups.append(_bucket_start(bucket).label("bucket"))
-    columns = usage_records.c
-    sums = [
-        func.count().label("requests"),
-        func.sum(columns.input_tokens).label("input_tokens"),
-        func.sum(columns.cached_input_tokens).label("cached_input_tokens"),
-        func.sum(columns.output_tokens).label("output_tokens"),
-        func.sum(columns.cost_pico // _MILLION).label("cost_micro"),
-        func.sum(columns.cost_pico % _MILLION).label("cost_pico_rest"),
-    ]
-    if "key" in group_by:
-        sums.append(func.max(columns.key_name).label("key_name"))
-    conditions = [columns.at >= since, columns.at < until]
-    conditions += [_equals(_group(name, dialect), value) for name, value in where.items()]
-    # Grouped by label: PostgreSQL takes a repeated expression with a parameter in it for another one.
-    return select(*groups, *sums).where(*conditions).group_by(*[group.name for group in groups])
+    until: datetime | None,
+    key: str | None = None,
+    team: str | None = None,
+    user: str | None = None,
+    tag: tuple[str, str] | None = None,
+) -> int:
+    """Pico-dollars spent from `since` (included) to `until` (not included; None: to the end), both aware.
+
+    By one key, team, user or tag (name, value), or by all. Raises ReportError if more than one is given.
+    """
+    where = {name: value for name, value in (("key", key), ("team", team), ("user", user)) if value is not None}
+    if tag is not None:
+        where[TAG + tag[0]] = tag[1]
+    if len(where) > 1:
+        raise ReportError("spending is summed of one key, team, user or tag")
+    if not (queries := Plan((), None, where, db.dialect.name).queries(since, until or FOREVER)):
+        return 0
+    async with db.connect() as connection:
+        return sum(_amounts(row)[-1] for row in await connection.execute(union_all(*queries)) if row.requests)
 
 
-def _group(name: str, dialect: str) -> ColumnElement[Any]:
-    if (column := _COLUMNS.get(name)) is not None:
-        return column
-    if name.startswith(_TAG) and _TAG_NAME.fullmatch(tag := name.removeprefix(_TAG)):
-        return _tag_value(tag, dialect)
-    raise ReportError(f"unknown group {name[:140]!r}; there are {', '.join(_COLUMNS)} and tag:NAME")
+def _report(plan: Plan, found: Iterable[Row[Any]]) -> Report:
+    """Put together what the statements found; see `Plan` for what `own` and `left` mean."""
+    count = len(plan.group_by)
+    width = count if plan.bucket is None else count + 1
+    place = plan.group_by.index(plan.dimension) if plan.dimension in plan.group_by else None
+    sums: dict[tuple[Any, ...], _Amounts] = {}
+    key_names: dict[tuple[Any, ...], str] = {}
+    for row in found:
+        if not row.requests:
+            continue
+        head = tuple(row[:width])
+        amounts = _amounts(row)
+        if row.own:
+            _add(sums, head, amounts, 1)
+            if "key" in plan.group_by:
+                key_names[head] = max(key_names.get(head, ""), row.key_name)
+        if row.left:
+            if place is not None:
+                head = (*head[:place], None, *head[place + 1 :])
+            _add(sums, head, amounts, row.left)
+    rows = []
+    for head in sorted((head for head, amounts in sums.items() if amounts[0]), key=lambda head: _order(head, count)):
+        row_: dict[str, Any] = {"bucket": _instant(int(head[count]))} if plan.bucket else {}
+        row_.update(zip(plan.group_by, head, strict=False))
+        if "key" in plan.group_by:
+            row_["key_name"] = key_names[head]
+        rows.append(row_ | _shown(sums[head]))
+    return Report(rows, _shown([sum(column) for column in zip(_NOTHING, *sums.values(), strict=True)]))
 
 
-def _tag_value(tag: str, dialect: str) -> ColumnElement[Any]:
-    if dialect == "sqlite":
-        # Not by a JSON path: SQLite compares a path with the text as stored, where "ü" stands escaped.
-        entries = func.json_each(usage_records.c.tags).table_valued("key", "value")
-        return select(entries.c.value).where(entries.c.key == tag).correlate(usage_records).scalar_subquery()
-    value: ColumnElement[Any] = usage_records.c.tags[tag].as_string()
-    return value
+_Amounts = list[int]  # requests, the kinds of TOKENS, pico-dollars
+_NOTHING = [0] * (len(TOKENS) + 2)
 
 
-def _equals(group: ColumnElement[Any], value: str | None) -> ColumnElement[bool]:
-    if value is not None and UNSTORABLE.search(value):
-        raise ReportError("an id to look for holds a character that no row can hold")
-    return group.is_(None) if value is None else group == value
+def _amounts(row: Row[Any]) -> _Amounts:
+    requests, *tokens, cost_micro, cost_pico_rest = map(int, row[-len(TOKENS) - 3 :])
+    return [requests, *tokens, cost_micro * PICO_PER_MICRO + cost_pico_rest]
 
 
-def _bucket_start(bucket: Bucket) -> ColumnElement[int]:
-    width = _BUCKET_MICROS.get(bucket)
-    if width is None:
-        raise ReportError(f"unknown bucket {bucket!r}; there are {', '.join(_BUCKET_MICROS)}")
-    micros = literal_column("at", BigInteger)
-    return micros - micros % literal_column(str(width), BigInteger)
+def _add(sums: dict[tuple[Any, ...], _Amounts], head: tuple[Any, ...], amounts: _Amounts, times: int) -> None:
+    known = sums.setdefault(head, _NOTHING)
+    sums[head] = [one + times * other for one, other in zip(known, amounts, strict=True)]
 
 
-class _Sums:
-    """One row of sums, as exact integers."""
-
-    def __init__(self, row: Row[Any], group_by: Sequence[str], bucket: Bucket | None) -> None:
-        values = row._mapping
-        self.head: dict[str, Any] = {}
-        if bucket is not None:
-            self.head["bucket"] = from_micros(values["bucket"]).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for index, name in enumerate(group_by):
-            self.head[name] = values[f"group_{index}"]
-        self.order = tuple((value is None, value or "") for value in self.head.values())
-        if "key" in group_by:
-            self.head["key_name"] = values["key_name"]
-        self.requests = int(values["requests"])
-        self.input_tokens = int(values["input_tokens"])
-        self.cached_input_tokens = int(values["cached_input_tokens"])
-        self.output_tokens = int(values["output_tokens"])
-        self.cost_pico = int(values["cost_micro"]) * _PICO_PER_MICRO + int(values["cost_pico_rest"])
-
-    def shown(self) -> dict[str, Any]:
-        return self.head | _total([self])
+def _order(head: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+    return *head[count:], *((value is None, value or "") for value in head[:count])
 
 
-def _total(rows: Sequence[_Sums]) -> dict[str, Any]:
-    return {
-        "requests": sum(row.requests for row in rows),
-        "input_tokens": sum(row.input_tokens for row in rows),
-        "cached_input_tokens": sum(row.cached_input_tokens for row in rows),
-        "output_tokens": sum(row.output_tokens for row in rows),
-        "cost_usd": display(from_pico(sum(row.cost_pico for row in rows))),
-    }
+@lru_cache(maxsize=2_048)
+def _instant(micros: int) -> str:
+    return from_micros(micros).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _shown(amounts: _Amounts) -> dict[str, Any]:
+    requests, *tokens, cost_pico = amounts
+    shown: dict[str, Any] = {"requests": requests}
+    shown.update(zip(TOKENS, tokens, strict=True))
+    shown["cost_usd"] = display(from_pico(cost_pico))
+    return shown

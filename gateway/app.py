@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from engine.errors import EngineUnavailable
 from gateway.admin.app import build_admin
 from gateway.admin.deps import AdminContext
+from gateway.admission.stores.base import StoreUnavailable
 from gateway.doors import models, openai_chat
 from gateway.doors.endpoint import SpendingEndpoint
 from gateway.errors import GateError, MethodNotAllowed
@@ -42,8 +43,9 @@ class App:
         context = AdminContext(
             database=parts.database,
             ledger=parts.ledger,
-            keys=parts.keys,
             authenticator=parts.authenticator,
+            prices=parts.prices.repository,
+            price_book=parts.prices.book,
             model_names=frozenset(model.name for model in parts.router.models),
             guard_names=frozenset(parts.guards.names),
         )
@@ -100,6 +102,10 @@ class App:
                 await ping(self._parts.database)
         except Exception as error:
             reasons.append(f"storage is not usable ({type(error).__name__})")
+        try:
+            await self._parts.limits.budget("")
+        except StoreUnavailable:
+            reasons.append("shared state is not usable")
         return reasons
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,6 +6,7 @@ unless it was made for callers and scrubbed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -15,6 +16,9 @@ class GateError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal_error"
     code: str = "internal_error"
+    limit: str | None = None  # which kind of limit refused: a bounded word, fit for a metric label
+    headers: Sequence[tuple[bytes, bytes]] = ()  # sent with it, beside `retry-after`
+    should_retry: bool | None = None  # told to clients that ask (`x-should-retry`); None leaves it to them
 
     def __init__(
         self,
@@ -86,6 +90,14 @@ class MethodNotAllowed(GateError):
     code = "method_not_allowed"
 
 
+class Conflict(GateError):
+    """What is asked for does not fit what is there: a taken id, an old version, a key that is revoked."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
+
+
 class BodyTooLarge(GateError):
     status = 413
     type = "invalid_request_error"
@@ -93,9 +105,28 @@ class BodyTooLarge(GateError):
 
 
 class RateLimited(GateError):
+    """`limit` is requests, tokens or concurrency, or "upstream" where every target refused for load."""
+
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float, limit: str = "upstream") -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.limit = limit
+
+
+class BudgetExceeded(GateError):
+    """A hard ceiling would be passed. Trying again at once is no use, unless it is only held for requests under way."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "budget_exceeded"
+    limit = "budget"
+
+    def __init__(self, message: str, *, retry_after: float, should_retry: bool = False) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.should_retry = should_retry
 
 
 class UpstreamFailed(GateError):

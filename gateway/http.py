@@ -94,11 +94,14 @@ async def send_json(send: Send, status: int, body: Any, headers: Iterable[tuple[
 
 
 async def send_error(send: Send, error: GateError, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    await send_json(send, error.status, error.body(), [*headers, *retry_after(error)])
+    await send_json(send, error.status, error.body(), [*headers, *error.headers, *retry_headers(error)])
 
 
-def retry_after(error: GateError) -> Headers:
-    """`retry-after` in whole seconds, for the errors that have one."""
-    if error.retry_after is None:
-        return []
-    return [(b"retry-after", str(max(1, math.ceil(error.retry_after))).encode())]
+def retry_headers(error: GateError) -> Headers:
+    """When to try again: `retry-after` in whole seconds, and `x-should-retry`, which the official clients obey."""
+    found: Headers = []
+    if error.retry_after is not None:
+        found.append((b"retry-after", str(max(1, math.ceil(error.retry_after))).encode()))
+    if error.should_retry is not None:
+        found.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    return found

@@ -15,20 +15,30 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from billing.budgets import Budget
 from billing.journal import Journal, JournalError
 from billing.ledger import Ledger
 from gateway.admission import admin_key
-from gateway.admission.admission import Admission
+from gateway.admission.admission import Admission, Scopes
+from gateway.admission.alerts import Alerts, Webhook
 from gateway.admission.authenticate import Authenticator
+from gateway.admission.limits import Binding, Limits
+from gateway.admission.seeding import Seeder
+from gateway.admission.stores.base import LimitStore
+from gateway.admission.stores.open import StoreConfigError, open_store
 from gateway.config import Config, ConfigError, schema
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recorder import Recorder
 from gateway.pipeline.settlement import Settlement
+from gateway.routing.catalogue import Catalogue
+from gateway.routing.prices import PriceWatch
 from gateway.routing.router import Model, Router, Routing, Target, Timeouts
+from gateway.storage.credentials import Credentials
 from gateway.storage.database import DatabaseConfigError, migrate, open_database
-from gateway.storage.keys import KeyRepository
+from gateway.storage.prices import PriceRepository
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import open_tracer
+from gateway.tokens import TokenCounter
 from gateway.upstreams.base import Upstream
 from guards.build import install
 from guards.runner import GuardRunner, Installed
@@ -37,6 +47,9 @@ from guards.types import GuardConfigError
 if TYPE_CHECKING:
     from engine.chat import LocalModel
     from engine.types import EngineStats
+
+
+STALE_SECONDS = 3600.0  # how long a key goes on while the database is away, where the configuration allows it
 
 
 class StartupError(Exception):
@@ -49,14 +62,15 @@ class Parts:
 
     config: Config
     database: AsyncEngine
-    keys: KeyRepository
     authenticator: Authenticator
     admin_key_file: Path | None  # None when the operator configured the key
     engines: Mapping[str, LocalModel]
     router: Router
     guards: GuardRunner
+    limits: LimitStore
     admission: Admission
     ledger: Ledger
+    prices: PriceWatch
     metrics: Metrics
     recorder: Recorder
     pipeline: Pipeline
@@ -73,9 +87,12 @@ async def open_parts(config: Config) -> AsyncIterator[Parts]:
         guards = build_guards(config)
         database = await _open_storage(config, stack)
         ledger = await _open_ledger(config, database, stack)
+        serves_on = config.storage.on_outage == "continue"
         admin_secret, key_file = _admin_secret(config)
         engines = await _start_engines(config, stack)
-        router = Router(await _models(config, engines, stack), rng)
+        catalogue = Catalogue(config, {name: model.info.context for name, model in engines.items()})
+        prices = await _open_prices(catalogue, database, stack)
+        router = Router(await _models(config, catalogue, engines, stack), prices.book.price, rng)
         metrics = Metrics(
             [model.name for model in config.models],
             config.target_providers(),
@@ -87,23 +104,30 @@ async def open_parts(config: Config) -> AsyncIterator[Parts]:
         endpoint = telemetry.otlp_endpoint.get_secret_value() if telemetry.otlp_endpoint else None
         tracer = open_tracer(endpoint, telemetry.service_name, config.target_providers())
         stack.push_async_callback(asyncio.to_thread, tracer.close)
-        keys = KeyRepository(database)
-        admission = Admission()
+        limits = await _open_limits(config, stack)
+        admission = await _open_admission(config, limits, database, ledger, metrics, stack)
         yield Parts(
             config=config,
             database=database,
-            keys=keys,
-            authenticator=Authenticator(keys, admin_secret),
+            authenticator=Authenticator(
+                Credentials(database), admin_secret, stale_seconds=STALE_SECONDS if serves_on else 0.0
+            ),
             admin_key_file=key_file,
             engines=engines,
             router=router,
             guards=guards,
+            limits=limits,
             admission=admission,
             ledger=ledger,
+            prices=prices,
             metrics=metrics,
             recorder=Recorder(metrics, tracer),
             pipeline=Pipeline(
-                router=router, guards=guards, admission=admission, settlement=Settlement(ledger), rng=rng
+                router=router,
+                guards=guards,
+                admission=admission,
+                settlement=Settlement(ledger, withhold=not serves_on),
+                rng=rng,
             ),
         )
 
@@ -145,6 +169,54 @@ async def _open_ledger(config: Config, database: AsyncEngine, stack: AsyncExitSt
     return ledger
 
 
+async def _open_prices(catalogue: Catalogue, database: AsyncEngine, stack: AsyncExitStack) -> PriceWatch:
+    watch = PriceWatch(PriceRepository(database), catalogue.price_book())
+    await watch.start()
+    stack.push_async_callback(watch.close)
+    return watch
+
+
+async def _open_limits(config: Config, stack: AsyncExitStack) -> LimitStore:
+    try:
+        store = open_store(config.shared_state.url.get_secret_value(), config.shared_state.on_store_error)
+    except StoreConfigError as error:
+        raise StartupError(str(error)) from None
+    await store.start()
+    stack.push_async_callback(store.close)
+    return store
+
+
+async def _open_admission(
+    config: Config, store: LimitStore, database: AsyncEngine, ledger: Ledger, metrics: Metrics, stack: AsyncExitStack
+) -> Admission:
+    webhook = None
+    if (told := config.budgets.webhook) is not None:
+        webhook = Webhook(told.url.get_secret_value(), told.secret.get_secret_value() if told.secret else None)
+        await webhook.start()
+        stack.push_async_callback(webhook.close)
+    seeder = Seeder(database, ledger, store)
+    await seeder.start()
+    stack.push_async_callback(seeder.close)
+    alerts = Alerts(config.budgets.thresholds, metrics.threshold_passed, webhook)
+    return Admission(store, seeder, alerts, _scopes(config))
+
+
+def _scopes(config: Config) -> Scopes:
+    """What the configuration itself binds."""
+    models = {}
+    for model in config.models:
+        if (limits := model.limits.to_limits()) != Limits():
+            models[model.name] = Binding(kind="model", id=model.name, limits=limits)
+    by_tag: dict[str, list[Budget]] = {}
+    for budget in config.budgets.tags:
+        by_tag.setdefault(budget.tag, []).append(budget.to_budget())
+    tags = {}
+    for tag, budgets in by_tag.items():
+        name, _, value = tag.partition("=")
+        tags[name, value] = Binding(kind="tag", id=tag, budgets=tuple(budgets))
+    return Scopes(models, tags, allow_unpriced=config.budgets.unpriced == "allow")
+
+
 def _admin_secret(config: Config) -> tuple[str, Path | None]:
     if config.admin_key is not None:
         return config.admin_key.get_secret_value(), None
@@ -177,7 +249,9 @@ async def _start_engines(config: Config, stack: AsyncExitStack) -> dict[str, Loc
     return models
 
 
-async def _models(config: Config, engines: Mapping[str, LocalModel], stack: AsyncExitStack) -> list[Model]:
+async def _models(
+    config: Config, catalogue: Catalogue, engines: Mapping[str, LocalModel], stack: AsyncExitStack
+) -> list[Model]:
     upstreams: dict[str, Upstream] = {}
     models = []
     for model in config.models:
@@ -185,14 +259,14 @@ async def _models(config: Config, engines: Mapping[str, LocalModel], stack: Asyn
         for target in model.targets:
             upstream = upstreams.get(target.name)
             if upstream is None:
-                upstream = upstreams[target.name] = _upstream(target, engines)
+                upstream = upstreams[target.name] = _upstream(target, catalogue, engines)
                 stack.push_async_callback(upstream.close)
-            targets.append(_target(target, upstream))
+            targets.append(_target(target, catalogue, upstream))
         models.append(Model(model.name, tuple(targets), Routing(model.routing), model.fallbacks))
     return models
 
 
-def _upstream(target: schema.Target, engines: Mapping[str, LocalModel]) -> Upstream:
+def _upstream(target: schema.Target, catalogue: Catalogue, engines: Mapping[str, LocalModel]) -> Upstream:
     if target.engine is not None:
         from gateway.upstreams.engine import EngineUpstream
 
@@ -204,15 +278,17 @@ def _upstream(target: schema.Target, engines: Mapping[str, LocalModel]) -> Upstr
         model=target.model or "",
         api_key=target.api_key.get_secret_value() if target.api_key else None,
         connect_timeout=target.timeouts.connect,
+        output_cap=catalogue.output_cap(target),
     )
 
 
-def _target(target: schema.Target, upstream: Upstream) -> Target:
+def _target(target: schema.Target, catalogue: Catalogue, upstream: Upstream) -> Target:
     timeouts = target.timeouts
     return Target(
         name=target.name,
         upstream=upstream,
-        price=target.price.to_price() if target.price else None,
+        output_cap=catalogue.output_cap(target),
+        tokens=TokenCounter(catalogue.tokenizer(target)),
         weight=target.weight,
         retries=target.retries,
         timeouts=Timeouts(timeouts.connect, timeouts.first_token, timeouts.idle, timeouts.total),

@@ -1,20 +1,26 @@
-"""What every admin route needs: the house's parts, and a caller with the right role."""
+"""What every admin route needs: the house's parts, a caller with the right role, a transaction, who the actor is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request
-from sqlalchemy.ext.asyncio import AsyncEngine
+from fastapi import Depends, Header, Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.ledger import Ledger
+from billing.pricebook import PriceBook
 from gateway.admission.authenticate import Authenticator
 from gateway.admission.principals import Principal, Role
-from gateway.http import header
+from gateway.errors import Conflict, StorageUnavailable
 from gateway.storage.audit import Actor
-from gateway.storage.keys import KeyRepository
+from gateway.storage.prices import PriceRepository
+
+REQUEST_ID = "sluicegate.request_id"  # where the app keeps it in the ASGI scope
+STORAGE_SECONDS = 8.0  # longer than SQLite waits for another writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +29,9 @@ class AdminContext:
 
     database: AsyncEngine
     ledger: Ledger
-    keys: KeyRepository
     authenticator: Authenticator
+    prices: PriceRepository
+    price_book: PriceBook
     model_names: frozenset[str]
     guard_names: frozenset[str]
 
@@ -45,10 +52,40 @@ def role(*roles: Role) -> Callable[[Request], Coroutine[Any, Any, Principal]]:
 
 def actor(request: Request, caller: Principal) -> Actor:
     """Who the audit log names for what this request changes."""
-    address = request.client.host if request.client else None
-    asked = header(request.scope, b"x-request-id")
-    return Actor(id=caller.key_id, name=caller.key_name, address=address, request_id=asked and asked[:128])
+    address = request.client.host[:64] if request.client else None
+    return Actor(id=caller.key_id, name=caller.key_name, address=address, request_id=request.scope[REQUEST_ID])
+
+
+@asynccontextmanager
+async def transaction(admin: AdminContext) -> AsyncIterator[AsyncConnection]:
+    """A transaction on the database, committed if the block is left without an error. Raises StorageUnavailable."""
+    try:
+        async with asyncio.timeout(STORAGE_SECONDS), admin.database.begin() as connection:
+            yield connection
+    except TimeoutError:
+        raise StorageUnavailable("The database did not answer in time; try again.") from None
+
+
+def check_version(expected: str | None, version: int) -> None:
+    """Hold `If-Match` against what is stored. Raises Conflict."""
+    if expected is not None and expected != "*" and int(expected.removeprefix("W/").strip('"')) != version:
+        raise Conflict(f"It has changed since: its version is {version} now.", code="conflict")
+
+
+def set_version(response: Response, version: int) -> None:
+    response.headers["etag"] = f'"{version}"'
 
 
 may_write = role(Role.ADMIN)
 may_read = role(Role.ADMIN, Role.VIEWER)
+
+Admin = Annotated[AdminContext, Depends(context)]
+Writer = Annotated[Principal, Depends(may_write)]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        pattern=r'^(\*|(W/)?"[0-9]{1,9}"|[0-9]{1,9})$',
+        description="The `version` the change was made for (an ETag); 409 if it is another by now.",
+        examples=['"3"'],
+    ),
+]

@@ -1,45 +1,153 @@
-"""What a request holds while it is under way: taken in one place on the way in, given back once on every way out."""
+"""What a request holds while it is under way: reserved together on the way in, settled once on every way out."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 
+from billing.cost import worst
+from billing.money import to_pico
 from billing.usage import Usage
+from gateway.admission.alerts import Alerts
+from gateway.admission.claims import Demand, Need, has_budget, needs
+from gateway.admission.limits import Binding
 from gateway.admission.principals import Principal
+from gateway.admission.refusals import RateStatus, rate_status, refusal, unpriced
+from gateway.admission.seeding import Seeder
+from gateway.admission.stores.base import LimitStore, Refused, StoreUnavailable, Unseeded
+from gateway.errors import StorageUnavailable
 from gateway.pipeline.call import Call
+from gateway.routing.router import Candidate
+
+MAX_SEEDINGS = 5  # a budget may have to be seeded again when its store loses it in that moment
 
 
 @dataclass(slots=True, eq=False)
 class Hold:
-    """One admitted request. `tokens` is what it may use at most, as far as the request itself tells."""
+    """One admitted request, and what it came to once that is known."""
 
-    principal: Principal
-    tokens: int
-    used: Usage | None = None
+    id: str
+    needs: list[Need] = field(default_factory=list)
+    rates: RateStatus | None = None
+    usage: Usage | None = None
+    cost: Decimal = Decimal(0)
 
-    def settle(self, usage: Usage) -> None:
-        """What it really used. The first call counts."""
-        if self.used is None:
-            self.used = usage
+    def settle(self, usage: Usage, cost: Decimal) -> None:
+        """What it really used. The first call counts; without one nothing was used, and nothing counts."""
+        if self.usage is None:
+            self.usage = usage
+            self.cost = cost
+
+    def used(self) -> list[int]:
+        if self.usage is None:
+            return [0] * len(self.needs)
+        cost_pico = to_pico(self.cost)
+        return [need.used(self.usage, cost_pico) for need in self.needs]
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """What the configuration binds: limits of whole models by name, budgets of tags by (name, value)."""
+
+    models: Mapping[str, Binding] = field(default_factory=dict)
+    tags: Mapping[tuple[str, str], Binding] = field(default_factory=dict)
+    allow_unpriced: bool = False
 
 
 class Admission:
-    """Counts what is under way in this process. Where limits and budgets are reserved, once there are any."""
+    """Reserves for every request in one store of counters."""
 
-    def __init__(self) -> None:
-        self._holds: set[Hold] = set()
+    def __init__(self, store: LimitStore, seeder: Seeder, alerts: Alerts, scopes: Scopes) -> None:
+        self._store = store
+        self._seeder = seeder
+        self._alerts = alerts
+        self._scopes = scopes
+        self._under_way: set[Hold] = set()
 
     @property
     def in_flight(self) -> int:
-        return len(self._holds)
+        return len(self._under_way)
 
     @asynccontextmanager
-    async def admit(self, principal: Principal, call: Call) -> AsyncIterator[Hold]:
-        hold = Hold(principal, call.input_estimate + (call.max_output_tokens or 0))
-        self._holds.add(hold)
+    async def admit(
+        self, principal: Principal, call: Call, candidates: Sequence[Candidate], at: datetime
+    ) -> AsyncIterator[Hold]:
+        """Hold what `call` may come to at most at any of its candidates, until the block is left.
+
+        `at` (aware) says which windows of budgets it counts in. Raises RateLimited, BudgetExceeded, StorageUnavailable.
+        """
+        hold = Hold(secrets.token_hex(16))
+        bindings = self._bindings(principal, call, candidates[0].model.name)
+        if bindings:
+            hold.needs = needs(bindings, self._demand(bindings, call, candidates, at))
+            await self._reserve(hold, at)
+        self._under_way.add(hold)
         try:
             yield hold
         finally:
-            self._holds.discard(hold)
+            self._under_way.discard(hold)
+            if hold.needs:
+                await self._settle(hold)
+
+    def _bindings(self, principal: Principal, call: Call, model: str) -> list[Binding]:
+        found = list(principal.bindings)
+        if (own := self._scopes.models.get(model)) is not None:
+            found.append(own)
+        if self._scopes.tags:
+            _, tags = call.attribution(principal.tags)
+            found += [binding for pair in tags.items() if (binding := self._scopes.tags.get(pair)) is not None]
+        return found
+
+    def _demand(self, bindings: Sequence[Binding], call: Call, candidates: Sequence[Candidate], at: datetime) -> Demand:
+        """What the call may come to at most. An answer that nothing else bounds is bounded from here on."""
+        output = call.max_output_tokens
+        if output is None:
+            output = max(candidate.target.output_cap.tokens for candidate in candidates) * call.choices
+            call.bind_output = True
+        cost = Decimal(0)
+        if has_budget(bindings):
+            for candidate in candidates:
+                if candidate.price is not None:
+                    seconds = candidate.target.timeouts.total
+                    cost = max(cost, worst(candidate.price, call.input_estimate, output, seconds))
+                elif not self._scopes.allow_unpriced:
+                    raise unpriced(candidate)
+        return Demand(
+            at=at,
+            model=candidates[0].model.name,
+            input_tokens=call.input_estimate,
+            output_tokens=output,
+            bounded=call.max_output_tokens is not None,
+            cost_pico=to_pico(cost),
+        )
+
+    async def _reserve(self, hold: Hold, at: datetime) -> None:
+        claims = [need.claim for need in hold.needs]
+        try:
+            answer = await self._store.reserve(hold.id, claims)
+            for _ in range(MAX_SEEDINGS):
+                if not isinstance(answer, Unseeded):
+                    break
+                await self._seeder.seed([hold.needs[index] for index in answer.indices])
+                answer = await self._store.reserve(hold.id, claims)
+        except StoreUnavailable:
+            raise StorageUnavailable("Limits cannot be checked right now; try again.") from None
+        if isinstance(answer, Unseeded):
+            raise StorageUnavailable("Budgets cannot be checked right now; try again.")
+        hold.rates = rate_status(hold.needs, answer.levels)
+        if isinstance(answer, Refused):
+            need = hold.needs[answer.index]
+            if answer.first:
+                self._alerts.exhausted(need, answer.levels[answer.index].used)
+            raise refusal(need, answer, hold.rates, at)
+        self._seeder.watch(hold.needs)
+
+    async def _settle(self, hold: Hold) -> None:
+        spendings = await self._store.settle(hold.id, [need.claim for need in hold.needs], hold.used())
+        for need, spending in zip(hold.needs, spendings, strict=True):
+            if spending is not None:
+                self._alerts.spent(need, spending)

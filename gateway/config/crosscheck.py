@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.config.faults import Path
 from gateway.config.source import Document
+from gateway.tokens import ENCODINGS
 
 _PROVIDER_KEYS = ("model", "base_url", "api_key")
 
@@ -30,11 +31,19 @@ def check_references(document: Document) -> None:
 
 
 def check_files(document: Document) -> None:
-    """Note every local model whose file is not on the disk."""
-    for name, model in _engine_models(document).items():
-        path = model.get("path") if isinstance(model, dict) else None
-        if isinstance(path, str) and path and not _is_file(path):
-            document.add(("engine", "models", name, "path"), f"no such file (from {FilePath.cwd()})")
+    """Note every local model, tokenizer and price list whose file is not on the disk."""
+    named: list[tuple[Path, Any]] = [
+        (("engine", "models", name, "path"), model.get("path") if isinstance(model, dict) else None)
+        for name, model in _engine_models(document).items()
+    ]
+    for path, target in _targets(document):
+        tokenizer = target.get("tokenizer")
+        named.append(((*path, "tokenizer"), None if tokenizer in ENCODINGS else tokenizer))
+    prices = _section(document, "prices")
+    named.append((("prices", "file"), prices.get("file") if isinstance(prices, dict) else None))
+    for path, file in named:
+        if isinstance(file, str) and file and not _is_file(file):
+            document.add(path, f"no such file (from {FilePath.cwd()})")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -15,9 +15,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
+from billing.budgets import Budget, Window
 from billing.prices import Price
 from engine.config import EngineConfig, KVCacheConfig, KVDtype, Weights
 from engine.errors import EngineConfigError
+from gateway.admission import limits
 from gateway.config import faults, source
 from gateway.config.values import (
     Count,
@@ -30,6 +32,9 @@ from gateway.config.values import (
     Number,
     SecretUrl,
     Size,
+    StateUrl,
+    Tag,
+    TimeZone,
     safe_name,
 )
 from guards.spec import GuardSpec, OnError
@@ -57,12 +62,75 @@ class Journal(Section):
 
 
 class Storage(Section):
+    """`on_outage`: what happens to calls while the database is away or the journal's disk is full.
+
+    `refuse` answers 503. `continue` serves keys seen in the last hour and keeps records where they can be kept.
+    """
+
     url: DatabaseUrl = SecretUrl("sqlite+aiosqlite:///sluicegate.db")
     journal: Journal = Journal()
+    on_outage: Literal["refuse", "continue"] = "refuse"
 
 
 class SharedState(Section):
-    url: Literal["memory://"] = "memory://"
+    """Where limits and budgets are counted. Replicas that share keys must share it.
+
+    `on_store_error`: what happens to calls under a limit while it is away. `refuse` answers 503; `local` counts in the
+    process, so that each replica keeps the limits for itself.
+    """
+
+    url: StateUrl = SecretUrl("memory://")
+    on_store_error: Literal["refuse", "local"] = "refuse"
+
+
+class Rates(Section):
+    """Limits of one model over all its callers. A minute is any 60 seconds."""
+
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    input_tokens_per_minute: Count | None = None
+    output_tokens_per_minute: Count | None = None
+    concurrent_requests: Count | None = None
+
+    def to_limits(self) -> limits.Limits:
+        return limits.Limits(**self.model_dump())
+
+
+class TagBudget(Section):
+    """A ceiling over all calls that carry one tag."""
+
+    tag: Tag  # "customer=acme"
+    limit_usd: Dollars
+    window: Window
+    timezone: TimeZone = "UTC"
+
+    def to_budget(self) -> Budget:
+        return Budget(limit=self.limit_usd, window=self.window, timezone=self.timezone)
+
+
+class Webhook(Section):
+    """Where budgets tell their thresholds. With a `secret` each event is signed."""
+
+    url: HttpUrl
+    secret: SecretStr | None = None
+
+
+class Budgets(Section):
+    """What holds for all budgets; those of keys, teams and users are set by the admin API.
+
+    `unpriced`: whether a target without a price may serve a call under a budget (at a cost of nothing).
+    """
+
+    unpriced: Literal["refuse", "allow"] = "refuse"
+    thresholds: tuple[Annotated[Integer, Field(ge=1, le=100)], ...] = (50, 80, 100)
+    webhook: Webhook | None = None
+    tags: tuple[TagBudget, ...] = ()
+
+
+class Prices(Section):
+    """`file`: an operator's price list in litellm's format, used in place of the bundled one."""
+
+    file: Path | None = None
 
 
 class Timeouts(Section):
@@ -113,6 +181,8 @@ class Target(Section):
     timeouts: Timeouts = Timeouts()
     breaker: Literal[False] = False
     price: TargetPrice | None = None
+    tokenizer: Annotated[str, Field(min_length=1)] | None = None  # an encoding's name, or a tokenizer.json
+    max_output_tokens: Count | None = None  # of an answer whose caller set no limit; sent to the provider
 
 
 class Model(Section):
@@ -122,6 +192,7 @@ class Model(Section):
     routing: Literal["ordered", "weighted"] = "ordered"
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
     fallbacks: tuple[str, ...] = ()
+    limits: Rates = Rates()
 
 
 class KVCache(Section):
@@ -218,6 +289,8 @@ class Config(Section):
     models: Annotated[tuple[Model, ...], Field(min_length=1)]
     engine: Engine = Engine()
     guards: tuple[Guard, ...] = ()
+    budgets: Budgets = Budgets()
+    prices: Prices = Prices()
     telemetry: Telemetry = Telemetry()
 
     _document: source.Document = PrivateAttr(default_factory=source.Document)

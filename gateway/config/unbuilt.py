@@ -38,18 +38,8 @@ def _other_provider(value: Any) -> bool:
     return isinstance(value, str) and value != "openai"
 
 
-def _other_store(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(("redis", "valkey"))
-
-
 UNBUILT: tuple[Unbuilt, ...] = (
     Unbuilt(("cache",), _given, "the response cache is not built yet; take this section out"),
-    Unbuilt(
-        ("shared_state", "url"),
-        _other_store,
-        'state shared between replicas is not built yet; only "memory://" works',
-        "memory://",
-    ),
     Unbuilt(
         ("models", "*", "routing"),
         _one_of("least_busy", "lowest_latency", "lowest_cost", "difficulty"),

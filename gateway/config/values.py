@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from billing.budgets import zone
 from billing.prices import MAX_DECIMALS, MAX_PRICE
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?i?B?)", re.ASCII | re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_TAG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+#-]{0,127}", re.ASCII)
 
 
@@ -51,7 +53,7 @@ def parse_size(value: object) -> int:
 
 
 def parse_price(value: object) -> Decimal:
-    """US dollars as an exact decimal, from a text or a number; at most six decimals, never negative.
+    """US dollars as an exact decimal, from a text or a number; at most twelve decimals, never negative.
 
     Raises ValueError with the reason.
     """
@@ -110,6 +112,27 @@ def _check_database(url: SecretUrl) -> SecretUrl:
     return url
 
 
+_STATE_SCHEMES = ("memory://", "redis://", "rediss://", "valkey://")
+
+
+def _check_state(url: SecretUrl) -> SecretUrl:
+    if not url.get_secret_value().startswith(_STATE_SCHEMES):
+        raise ValueError('must be "memory://", or begin with redis://, rediss:// or valkey://')
+    return url
+
+
+def _check_zone(name: str) -> str:
+    zone(name)  # BudgetError is a ValueError
+    return name
+
+
+def _check_tag(tag: str) -> str:
+    name, separator, value = tag.partition("=")
+    if not separator or not _TAG_NAME.fullmatch(name) or not 0 < len(value) <= 256:
+        raise ValueError('must be one tag and its value, such as "customer=acme"')
+    return tag
+
+
 def _refuse_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number")
@@ -134,6 +157,9 @@ Dollars = Annotated[Decimal, BeforeValidator(parse_price)]
 Name = Annotated[str, AfterValidator(check_name)]
 HttpUrl = Annotated[SecretUrl, AfterValidator(_check_http)]
 DatabaseUrl = Annotated[SecretUrl, AfterValidator(_check_database)]
+StateUrl = Annotated[SecretUrl, AfterValidator(_check_state)]
+TimeZone = Annotated[str, AfterValidator(_check_zone)]
+Tag = Annotated[str, AfterValidator(_check_tag)]
 Count = Annotated[int, BeforeValidator(_refuse_bool), Field(ge=1)]
 Number = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
 Integer = Annotated[int, BeforeValidator(_refuse_bool)]

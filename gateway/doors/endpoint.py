@@ -188,6 +188,8 @@ class _Writer:
             headers.append((b"x-sluicegate-model", record.model.encode()))
         if record.target is not None:
             headers.append((b"x-sluicegate-target", record.target.encode()))
+        if record.rates is not None:
+            headers += record.rates.headers
         return headers
 
 

@@ -12,14 +12,13 @@ _CREATED = 0
 
 
 def list_models(router: Router, principal: Principal) -> dict[str, Any]:
-    allowed = principal.models
-    models = [model for model in router.models if allowed is None or model.name in allowed]
-    return {"object": "list", "data": [_model(model) for model in models]}
+    models = [_model(model) for model in router.models if principal.may_use(model.name)]
+    return {"object": "list", "data": models}
 
 
 def get_model(router: Router, principal: Principal, name: str) -> dict[str, Any]:
     """Raises ModelNotFound, NotPermitted."""
-    return _model(router.find(name, principal.models))
+    return _model(router.find(name, principal.may_use))
 
 
 def _model(model: Model) -> dict[str, Any]:

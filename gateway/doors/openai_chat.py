@@ -66,7 +66,9 @@ def parse(raw: bytes) -> Call:
         stream=bool(request.stream),
         body=body,
         slots=slots,
-        input_estimate=estimate_tokens(slots),
+        input_estimate=estimate_tokens(slots, len(request.messages)),
+        messages=len(request.messages),
+        choices=request.n or 1,
         max_output_tokens=min(limits) * (request.n or 1) if limits else None,
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
     )

@@ -20,6 +20,7 @@ from gateway.pipeline.answer import Chunk, ChunkStream, Reply, is_content
 from gateway.pipeline.call import Call
 from gateway.pipeline.record import Attempt, Record
 from gateway.routing.router import Candidate, Target
+from gateway.tokens import TokenCounter
 from gateway.upstreams.base import Failure, UpstreamError
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,13 @@ class Attempts:
     record: Record
     rng: random.Random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    answered: Candidate | None = None  # whose answer it is, once there is one
     _failures: list[UpstreamError] = field(default_factory=list)
+
+    @property
+    def counter(self) -> TokenCounter:
+        """What counts the tokens of the answer."""
+        return self.answered.target.tokens if self.answered else TokenCounter()
 
     async def complete(self, call: Call) -> Reply:
         """A whole reply. Raises GateError when the request is at fault or no target is left."""
@@ -157,9 +164,10 @@ class Attempts:
                 raise UpstreamError(Failure.BROKEN, "the stream ended without content")
 
     def _answered(self, candidate: Candidate, served_model: str | None) -> None:
+        self.answered = candidate
         self.record.model = candidate.model.name
         self.record.target = candidate.target.name
-        self.record.price = candidate.target.price
+        self.record.price = candidate.price
         self.record.served_model = served_model
 
     def _exhausted(self) -> GateError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.texts import Slot
+from gateway.tokens import MESSAGE_TOKENS, estimate
 
 MAX_TAGS = 32
 
@@ -24,7 +25,10 @@ class Call:
     body: dict[str, Any]
     slots: list[Slot]
     input_estimate: int
-    max_output_tokens: int | None = None
+    max_output_tokens: int | None = None  # over all choices
+    choices: int = 1
+    messages: int = 0
+    bind_output: bool = False  # what is held for this call rests on a cap that only we know: send it
     tenant: str = ""  # whose caches and placeholders these are; set once the caller is known
     include_usage: bool = False  # the caller asked for a usage chunk at the end of the stream
     tags: dict[str, str] = field(default_factory=dict)  # from the header
@@ -40,6 +44,6 @@ class Call:
         return user or None, tags
 
 
-def estimate_tokens(slots: list[Slot]) -> int:
-    """Tokens of some texts without a tokenizer: a token is about four bytes of UTF-8, and no text is free."""
-    return sum(len(slot.text.encode("utf-8", "replace")) // 4 + 1 for slot in slots)
+def estimate_tokens(slots: list[Slot], messages: int = 0) -> int:
+    """Tokens of some texts in so many chat messages, without a tokenizer: `gateway.tokens.estimate`."""
+    return sum(estimate(slot.text) for slot in slots) + messages * MESSAGE_TOKENS

@@ -16,7 +16,7 @@ from gateway.admission.principals import Principal
 from gateway.errors import GuardBlockedRequest, GuardUnavailableError, Unsupported
 from gateway.pipeline.answer import Chunk, Reply
 from gateway.pipeline.attempts import Attempts, OpenStream
-from gateway.pipeline.call import Call, estimate_tokens
+from gateway.pipeline.call import Call
 from gateway.pipeline.record import Outcome, Record
 from gateway.pipeline.settlement import Bill, Settlement
 from gateway.pipeline.shaping import StreamShaper
@@ -61,10 +61,13 @@ class Pipeline:
 
     async def serve(self, call: Call, principal: Principal, record: Record, writer: ReplyWriter) -> None:
         """Answer one call. Raises GateError for all that goes wrong, also after the first byte was written."""
-        model = self._router.find(call.model, principal.models)
+        model = self._router.find(call.model, principal.may_use)
         call.tenant = principal.tenant
-        attempts = Attempts(self._router.candidates(model), record, self._rng)
-        async with self._admission.admit(principal, call) as hold:
+        candidates = self._router.candidates(model, record.started_at)
+        attempts = Attempts(candidates, record, self._rng)
+        self._settlement.require_writable()
+        async with self._admission.admit(principal, call, candidates, record.started_at) as hold:
+            record.rates = hold.rates
             with self._settlement.bill(call, record, hold) as bill:
                 try:
                     session = self._guards.open(call.tenant, principal.guards)
@@ -96,7 +99,8 @@ class Pipeline:
     ) -> None:
         reply = await attempts.complete(call)
         slots = reply_slots(reply.body)
-        bill.usage = reply.usage or bill.estimate(estimate_tokens(slots))
+        bill.usage, bill.said, bill.counter = reply.usage, [slot.text for slot in slots], attempts.counter
+        await bill.ready()
         reply.body["model"] = attempts.record.model
         try:
             await session.check_output(slots)
@@ -115,11 +119,13 @@ class Pipeline:
         opened = await attempts.open_stream(call)
         record = attempts.record
         shaper = StreamShaper(session, record.model or call.model)
+        bill.said = shaper.received
+        bill.counter = attempts.counter
         async with aclosing(_chunks(opened)) as chunks:
             try:
                 async for chunk in chunks:
                     out = await shaper.feed(chunk)
-                    bill.usage = shaper.usage or bill.estimate(shaper.received_bytes // 4 + 1)
+                    bill.usage = shaper.usage
                     if out:
                         if record.first_token is None:
                             record.first_token = monotonic()
@@ -128,6 +134,7 @@ class Pipeline:
             except GuardBlocked:
                 record.outcome = Outcome.BLOCKED
                 ending = shaper.blocked()
+        await bill.ready()
         bill.settle()
         await writer.end(ending)
 

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from billing.prices import Price
 from billing.usage import Usage
 from gateway.admission.principals import Principal
 from guards.types import Verdict
+
+if TYPE_CHECKING:
+    from gateway.admission.refusals import RateStatus
 
 
 class Outcome(StrEnum):
@@ -51,6 +55,8 @@ class Record:
     tags: dict[str, str] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    rates: RateStatus | None = None  # where the caller stands with its limits; None if it has none
+    limit: str | None = None  # which kind of limit refused it
     usage: Usage | None = None
     price: Price | None = None
     cost: Decimal = Decimal(0)

@@ -21,24 +21,43 @@ from gateway.admission.admission import Hold
 from gateway.errors import GateError, StorageUnavailable
 from gateway.pipeline.call import Call
 from gateway.pipeline.record import Outcome, Record
+from gateway.tokens import MESSAGE_TOKENS, TokenCounter
 
 CLIENT_CLOSED = 499  # nginx's number for a caller that left; it is logged, never sent
 
 
 class Bill:
-    """`usage` is what is known so far; the last value set before settling is what is billed."""
+    """`usage` is what the upstream told so far; the last value set before settling is what is billed.
 
-    def __init__(self, ledger: Ledger, call: Call, record: Record, hold: Hold) -> None:
+    Where it told nothing, what it `said` is counted by `counter`, and the row says so.
+    """
+
+    def __init__(self, ledger: Ledger, withhold: bool, call: Call, record: Record, hold: Hold) -> None:
         self._ledger = ledger
+        self._withhold = withhold
         self._call = call
         self._record = record
         self._hold = hold
         self._settled = False
         self.usage: Usage | None = None
+        self.said: list[str] | None = None  # None: nobody answered
+        self.counter = TokenCounter()
 
-    def estimate(self, output_tokens: int) -> Usage:
-        """Usage by our own count, for an upstream that does not tell."""
-        return Usage(input_tokens=self._call.input_estimate, output_tokens=output_tokens, estimated=True)
+    async def ready(self) -> None:
+        """Wait for the tokenizer, if it will be needed."""
+        if self.usage is None:
+            await self.counter.ready()
+
+    def _estimate(self) -> Usage:
+        if self.said is None:
+            return Usage()
+        asked = self.counter.count(slot.text for slot in self._call.slots)
+        return Usage(
+            input_tokens=asked + self._call.messages * MESSAGE_TOKENS,
+            output_tokens=self.counter.count(self.said),
+            requests=1,
+            estimated=True,
+        )
 
     def settle(self) -> None:
         """Write the bill. Later calls do nothing. Raises StorageUnavailable if it cannot be written."""
@@ -46,17 +65,18 @@ class Bill:
             return
         self._settled = True
         record = self._record
-        usage = record.usage = self.usage or Usage()
+        usage = record.usage = self.usage or self._estimate()
         record.ended = monotonic()
         record.status = record.status or 200  # an error has set its own by now
-        self._hold.settle(usage)
         if all(attempt.outcome == "refused" for attempt in record.attempts):
-            return  # nobody worked on it: a refusal costs nothing and is no use
+            return  # nobody worked on it: a refusal costs nothing and is no use, in limits neither
         record.cost = cost(usage, record.price or Price.free())
+        self._hold.settle(usage, record.cost)
         try:
             self._ledger.record(entry(record, usage))
         except JournalError:
-            raise StorageUnavailable("The usage record could not be written, so the answer is withheld.") from None
+            if self._withhold:
+                raise StorageUnavailable("The usage record could not be written, so the answer is withheld.") from None
 
     def __enter__(self) -> Self:
         return self
@@ -70,17 +90,28 @@ class Bill:
 
 
 class Settlement:
-    def __init__(self, ledger: Ledger) -> None:
+    """Makes bills. `withhold`: an answer whose record the journal does not take is not given, nor is one asked for.
+
+    Else it is given, and the record goes to the database from memory: lost if the process dies before.
+    """
+
+    def __init__(self, ledger: Ledger, *, withhold: bool = True) -> None:
         self._ledger = ledger
+        self._withhold = withhold
+
+    def require_writable(self) -> None:
+        """Raises StorageUnavailable while no record could be written: before an upstream is asked and paid."""
+        if self._withhold and not self._ledger.writable:
+            raise StorageUnavailable("Usage records cannot be written right now; try again.")
 
     def bill(self, call: Call, record: Record, hold: Hold) -> Bill:
-        return Bill(self._ledger, call, record, hold)
+        return Bill(self._ledger, self._withhold, call, record, hold)
 
 
 def conclude(record: Record, error: BaseException) -> None:
     """Write into the record how an error ended the request."""
     if isinstance(error, GateError):
-        record.status, record.error_code = error.status, error.code
+        record.status, record.error_code, record.limit = error.status, error.code, error.limit
         if error.code == "guard_blocked":
             record.outcome = Outcome.BLOCKED
         else:

@@ -18,7 +18,7 @@ TextId = tuple[Any, ...]
 
 
 class StreamShaper:
-    """Shapes one stream. `usage` is the last the upstream told; `received_bytes` of text are a base for an estimate."""
+    """Shapes one stream. `usage` is the last the upstream told, `received` all text it sent, for when it tells none."""
 
     def __init__(self, session: RunnerSession, model: str) -> None:
         self._session = session
@@ -28,7 +28,7 @@ class StreamShaper:
         self._unfinished: set[int] = set()  # choices that have begun and whose end has not been sent
         self._held: list[Chunk] = []
         self.usage: Usage | None = None
-        self.received_bytes = 0
+        self.received: list[str] = []
 
     async def feed(self, chunk: Chunk) -> list[Chunk]:
         """What may be sent after this chunk. Raises GuardBlocked, GuardUnavailable."""
@@ -40,8 +40,8 @@ class StreamShaper:
         self._frame = {key: value for key, value in body.items() if key != "choices"}
         self._unfinished.update(choice.get("index", 0) for choice in body["choices"])
         for slot, text_id in chunk_slots(body):
-            self.received_bytes += len(slot.text.encode("utf-8", "replace"))
             if slot.text:
+                self.received.append(slot.text)
                 slot.text = await self._filter(text_id).feed(slot.text)
         ends = [choice for choice in body["choices"] if choice.get("finish_reason")]
         if not ends:

@@ -1,133 +1,253 @@
-"""Keys in the database: made, found by their hash, listed, revoked. The secret itself is seen once, by its maker."""
+"""Keys in the database: made, listed, changed, rotated, revoked. Every change is audited in its transaction.
+
+A secret is seen once, by its maker; the database has its hash only.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, insert, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import ColumnElement, Select, and_, delete, insert, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.admission.principals import Principal, Role
-from gateway.storage.tables import api_keys
+from gateway.admission.principals import Role
+from gateway.storage import owners
+from gateway.storage.audit import Actor, Change, changes, write_audit
+from gateway.storage.policies import Policy
+from gateway.storage.tables import api_keys, key_secrets
 
 PREFIX = "sg-"
+MAX_GRACE = timedelta(days=30)  # how long a replaced secret may go on
+
+
+class KeyState(StrEnum):
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewKey:
-    """What an operator decides about a key."""
+class KeyFields:
+    """What an operator decides about a key. `team` and `user` are ids."""
 
     name: str
     role: Role = Role.CLIENT
     team: str | None = None
     user: str | None = None
-    models: tuple[str, ...] | None = None
-    guards: tuple[str, ...] = ()
-    tags: dict[str, str] | None = None
     expires_at: datetime | None = None
+    policy: Policy = field(default_factory=Policy)
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "role": self.role.value,
+            "team": self.team,
+            "user": self.user,
+            "expires_at": self.expires_at,
+            **self.policy.columns(),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.columns(), "expires_at": self.expires_at and self.expires_at.isoformat()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredKey:
-    """A key as it is stored. `hint` is the end of its secret."""
+    """A key as it is stored. `hint` is the end of its newest secret."""
 
     id: str
     hint: str
-    name: str
-    role: Role
-    team: str | None
-    user: str | None
-    models: tuple[str, ...] | None
-    guards: tuple[str, ...]
-    tags: dict[str, str]
+    fields: KeyFields
     created_at: datetime
-    expires_at: datetime | None
+    updated_at: datetime
     revoked_at: datetime | None
+    version: int
 
-    def usable(self, now: datetime) -> bool:
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+    def state(self, now: datetime) -> KeyState:
+        if self.revoked_at is not None:
+            return KeyState.REVOKED
+        expires_at = self.fields.expires_at
+        return KeyState.ACTIVE if expires_at is None or now < expires_at else KeyState.EXPIRED
 
-    def principal(self) -> Principal:
-        return Principal(
-            key_id=self.id,
-            key_name=self.name,
-            role=self.role,
-            team=self.team,
-            user=self.user,
-            models=self.models,
-            guards=self.guards,
-            tags=self.tags,
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFilter:
+    """Which keys are asked for. `q` is in the name or the id."""
+
+    team: str | None = None
+    user: str | None = None
+    state: KeyState | None = None
+    q: str | None = None
+
+
+def new_secret() -> str:
+    return PREFIX + secrets.token_urlsafe(32)
 
 
 def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-class KeyRepository:
-    def __init__(self, database: AsyncEngine) -> None:
-        self._database = database
-
-    async def create(self, new: NewKey, now: datetime) -> tuple[StoredKey, str]:
-        """Store a new key; return it with its secret, which cannot be had again."""
-        secret = PREFIX + secrets.token_urlsafe(32)
-        values: dict[str, Any] = {
-            "id": "key_" + secrets.token_hex(12),
-            "hash": hash_secret(secret),
-            "hint": secret[-4:],
-            "name": new.name,
-            "role": new.role.value,
-            "team": new.team,
-            "user": new.user,
-            "models": None if new.models is None else list(new.models),
-            "guards": list(new.guards),
-            "tags": dict(new.tags or {}),
-            "created_at": now,
-            "expires_at": new.expires_at,
-        }
-        async with self._database.begin() as connection:
-            row = (await connection.execute(insert(api_keys).values(values).returning(*_COLUMNS))).one()
-        return _stored(row), secret
-
-    async def find_by_hash(self, digest: str) -> StoredKey | None:
-        return await self._one(select(*_COLUMNS).where(api_keys.c.hash == digest))
-
-    async def get(self, key_id: str) -> StoredKey | None:
-        return await self._one(select(*_COLUMNS).where(api_keys.c.id == key_id))
-
-    async def page(self, limit: int, after: tuple[datetime, str] | None = None) -> Sequence[StoredKey]:
-        """Keys in the order they were made, from behind `after` (a key's created_at and id) on."""
-        query = select(*_COLUMNS).order_by(api_keys.c.created_at, api_keys.c.id).limit(limit)
-        if after is not None:
-            query = query.where(tuple_(api_keys.c.created_at, api_keys.c.id) > after)
-        async with self._database.connect() as connection:
-            return [_stored(row) for row in await connection.execute(query)]
-
-    async def revoke(self, key_id: str, now: datetime) -> StoredKey | None:
-        """Revoke a key, once: a second call keeps the first one's time. None if there is no such key."""
-        change = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
-        async with self._database.begin() as connection:
-            await connection.execute(change.values(revoked_at=now))
-        return await self.get(key_id)
-
-    async def _one(self, query: Any) -> StoredKey | None:
-        async with self._database.connect() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else _stored(row)
-
-
-_COLUMNS = [column for column in api_keys.c if column.name != "hash"]
-
-
-def _stored(row: Row[Any]) -> StoredKey:
-    fields = dict(row._mapping)
-    models = fields.pop("models")
-    return StoredKey(
-        **{**fields, "role": Role(fields["role"]), "guards": tuple(fields["guards"])},
-        models=None if models is None else tuple(models),
+async def create(connection: AsyncConnection, actor: Actor, fields: KeyFields, secret: str, now: datetime) -> StoredKey:
+    """Store a new key. Its team and user may be given by name."""
+    fields = await _resolved(connection, fields)
+    key = StoredKey(
+        id="key_" + secrets.token_hex(12),
+        hint=_hint(secret),
+        fields=fields,
+        created_at=now,
+        updated_at=now,
+        revoked_at=None,
+        version=1,
     )
+    values = {"id": key.id, **fields.columns(), "created_at": now, "updated_at": now, "version": 1}
+    await connection.execute(insert(api_keys).values(values))
+    await _add_secret(connection, key.id, secret, now)
+    await write_audit(connection, actor, Change("key.create", key.id, None, fields.as_json()), now)
+    return key
+
+
+async def get(connection: AsyncConnection, key_id: str) -> StoredKey | None:
+    row = (await connection.execute(_select().where(api_keys.c.id == key_id))).one_or_none()
+    return None if row is None else from_columns(row._asdict())
+
+
+async def lock(connection: AsyncConnection, key_id: str) -> StoredKey | None:
+    """The key, unchanged by anyone else until the transaction ends."""
+    # An update that changes nothing locks the row in PostgreSQL and takes the write lock of SQLite.
+    await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(version=api_keys.c.version))
+    return await get(connection, key_id)
+
+
+async def change(
+    connection: AsyncConnection, actor: Actor, key: StoredKey, fields: KeyFields, now: datetime
+) -> StoredKey:
+    """Give a locked key new fields. Nothing happens where none differs."""
+    fields = await _resolved(connection, fields, key.fields)
+    before, after = changes(key.fields.as_json(), fields.as_json())
+    if not after:
+        return key
+    changed = replace(key, fields=fields, updated_at=now, version=key.version + 1)
+    await _store(connection, changed, **fields.columns())
+    await write_audit(connection, actor, Change("key.update", key.id, before, after), now)
+    return changed
+
+
+async def revoke(connection: AsyncConnection, actor: Actor, key: StoredKey, now: datetime) -> StoredKey:
+    """Revoke a locked key, once: a second time changes nothing."""
+    if key.revoked_at is not None:
+        return key
+    revoked = replace(key, revoked_at=now, updated_at=now, version=key.version + 1)
+    await _store(connection, revoked, revoked_at=now)
+    after = {"revoked_at": now.isoformat()}
+    await write_audit(connection, actor, Change("key.revoke", key.id, {"revoked_at": None}, after), now)
+    return revoked
+
+
+async def rotate(
+    connection: AsyncConnection, actor: Actor, key: StoredKey, secret: str, old_until: datetime, now: datetime
+) -> StoredKey:
+    """Give a locked key a new secret; those it has end at `old_until`, if they do not end before."""
+    mine = key_secrets.c.key_id == key.id
+    ends = key_secrets.c.expires_at
+    await connection.execute(delete(key_secrets).where(mine, ends <= now))
+    later = or_(ends.is_(None), ends > old_until)
+    await connection.execute(update(key_secrets).where(mine, later).values(expires_at=old_until))
+    await _add_secret(connection, key.id, secret, now)
+    rotated = replace(key, hint=_hint(secret), updated_at=now, version=key.version + 1)
+    await _store(connection, rotated)
+    after = {"hint": rotated.hint, "old_secrets_until": old_until.isoformat()}
+    await write_audit(connection, actor, Change("key.rotate", key.id, {"hint": key.hint}, after), now)
+    return rotated
+
+
+async def page(
+    connection: AsyncConnection,
+    asked: KeyFilter,
+    limit: int,
+    now: datetime,
+    after: tuple[datetime, str] | None = None,
+) -> Sequence[StoredKey]:
+    """Keys in the order they were made, from behind `after` (a key's created_at and id) on."""
+    column = api_keys.c
+    query = _select().order_by(column.created_at, column.id).limit(limit)
+    if asked.team is not None:
+        query = query.where(column.team == asked.team)
+    if asked.user is not None:
+        query = query.where(column.user == asked.user)
+    if asked.state is not None:
+        query = query.where(_in_state(asked.state, now))
+    if asked.q is not None:
+        found = (column.name.icontains(asked.q, autoescape=True), column.id.icontains(asked.q, autoescape=True))
+        query = query.where(or_(*found))
+    if after is not None:
+        query = query.where(tuple_(column.created_at, column.id) > after)
+    return [from_columns(row._asdict()) for row in await connection.execute(query)]
+
+
+async def any_active(connection: AsyncConnection, kind: owners.Kind, owner_id: str, now: datetime) -> bool:
+    """Whether a team or user has keys that work."""
+    query = select(api_keys.c.id).where(kind.of_key == owner_id, _in_state(KeyState.ACTIVE, now)).limit(1)
+    return (await connection.execute(query)).first() is not None
+
+
+def from_columns(columns: Mapping[str, Any]) -> StoredKey:
+    return StoredKey(
+        id=columns["id"],
+        hint=columns["hint"],
+        fields=KeyFields(
+            name=columns["name"],
+            role=Role(columns["role"]),
+            team=columns["team"],
+            user=columns["user"],
+            expires_at=columns["expires_at"],
+            policy=Policy.from_columns(columns),
+        ),
+        created_at=columns["created_at"],
+        updated_at=columns["updated_at"],
+        revoked_at=columns["revoked_at"],
+        version=columns["version"],
+    )
+
+
+def _select() -> Select[Any]:
+    newest = and_(key_secrets.c.key_id == api_keys.c.id, key_secrets.c.expires_at.is_(None))
+    return select(api_keys, key_secrets.c.hint).join(key_secrets, newest)
+
+
+def _in_state(state: KeyState, now: datetime) -> ColumnElement[bool]:
+    revoked, expires = api_keys.c.revoked_at, api_keys.c.expires_at
+    if state is KeyState.REVOKED:
+        return revoked.is_not(None)
+    in_time = or_(expires.is_(None), expires > now)
+    return and_(revoked.is_(None), in_time if state is KeyState.ACTIVE else ~in_time)
+
+
+async def _resolved(connection: AsyncConnection, fields: KeyFields, known: KeyFields | None = None) -> KeyFields:
+    """With the ids of its team and user, unless they are as they were: a key moves to no team made since."""
+    team, user = fields.team, fields.user
+    if known is None or team != known.team:
+        team = await owners.resolve(connection, owners.TEAM, team)
+    if known is None or user != known.user:
+        user = await owners.resolve(connection, owners.USER, user)
+    return replace(fields, team=team, user=user)
+
+
+async def _store(connection: AsyncConnection, key: StoredKey, **values: Any) -> None:
+    values |= {"updated_at": key.updated_at, "version": key.version}
+    await connection.execute(update(api_keys).where(api_keys.c.id == key.id).values(values))
+
+
+async def _add_secret(connection: AsyncConnection, key_id: str, secret: str, now: datetime) -> None:
+    values = {"hash": hash_secret(secret), "key_id": key_id, "hint": _hint(secret), "created_at": now}
+    await connection.execute(insert(key_secrets).values(values))
+
+
+def _hint(secret: str) -> str:
+    return secret[-4:]

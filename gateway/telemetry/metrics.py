@@ -40,12 +40,12 @@ OPERATIONS = {
     "moderations": "moderation",
 }
 ATTEMPT_OUTCOMES = ("ok", "error", "timeout", "unreachable", "busy", "broken", "refused", "cancelled")
-LIMIT_KINDS = {"rate_limit_exceeded": "rate", "budget_exceeded": "budget"}  # error code -> kind
+LIMIT_KINDS = ("requests", "tokens", "concurrency", "budget", "upstream")  # `GateError.limit`
 _ERROR_CODES = frozenset(
     (
-        *LIMIT_KINDS,
         "admin_required",
         "body_too_large",
+        "budget_exceeded",
         "context_length_exceeded",
         "guard_unavailable",
         "internal_error",
@@ -53,6 +53,7 @@ _ERROR_CODES = frozenset(
         "model_not_allowed",
         "model_not_found",
         "overloaded",
+        "rate_limit_exceeded",
         "storage_unavailable",
         "unsupported_parameter",
         "upstream_failed",
@@ -122,8 +123,12 @@ class Metrics:
             self._count_verdict(verdict)
         for attempt in record.attempts:
             self._attempt(attempt.target, attempt.outcome).inc()
-        if kind := LIMIT_KINDS.get(record.error_code or ""):
-            self._limits[kind].inc()
+        if (refused := self._limits.get(record.limit or "")) is not None:
+            refused.inc()
+
+    def threshold_passed(self, kind: str, percent: int) -> None:
+        """A budget of a key, user, team or tag passed one of the configured percentages."""
+        self._thresholds.labels(kind, str(percent)).inc()
 
     def render(self) -> tuple[bytes, str]:
         """The whole page in Prometheus' text format, and its content type."""
@@ -207,11 +212,17 @@ class Metrics:
         )
         rejections = Counter(
             "sluicegate_limit_rejections",
-            "Requests refused by a limit.",
+            "Requests refused by a limit; upstream: by the load of every target.",
             ("kind",),
             registry=self.registry,
         )
-        self._limits = {kind: rejections.labels(kind) for kind in LIMIT_KINDS.values()}
+        self._thresholds = Counter(
+            "sluicegate_budget_thresholds",
+            "Budgets whose spending passed a threshold, by whose budget it is and the percentage.",
+            ("owner", "percent"),
+            registry=self.registry,
+        )
+        self._limits = {kind: rejections.labels(kind) for kind in LIMIT_KINDS}
 
     def _start_at_zero(self) -> None:
         """Let what alerts watch exist from the start: then a first error is a rise, not a birth."""

@@ -6,6 +6,7 @@ itself is at fault, so that no other target is bothered with it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -41,6 +42,25 @@ class UpstreamError(Exception):
         if self.failure is Failure.BROKEN:
             return UpstreamFailed("The model's stream broke before its end.")
         return UpstreamFailed("No target could answer this request.")
+
+
+class CapSource(StrEnum):
+    """How we know the most an answer can have."""
+
+    CONFIGURED = "configured"  # sent to the provider with every call that sets no limit
+    KNOWN = "known"  # the model cannot do more
+    ASSUMED = "assumed"  # sent with calls whose hold rests on it
+
+
+@dataclass(frozen=True, slots=True)
+class OutputCap:
+    """The most tokens one choice of an answer has, where the caller sets no limit."""
+
+    tokens: int
+    source: CapSource
+
+
+ASSUMED_CAP = OutputCap(4096, CapSource.ASSUMED)
 
 
 class Upstream(Protocol):

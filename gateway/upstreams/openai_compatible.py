@@ -15,9 +15,10 @@ from gateway.errors import ContextTooLong, InvalidRequest
 from gateway.pipeline.answer import Chunk, ChunkStream, Reply
 from gateway.pipeline.call import Call
 from gateway.telemetry.scrub import scrub
-from gateway.upstreams.base import Failure, UpstreamError
+from gateway.upstreams.base import ASSUMED_CAP, CapSource, Failure, OutputCap, UpstreamError
 from gateway.upstreams.sse import EventParser, EventTooLarge
 
+OPENAI_URL = "https://api.openai.com/"
 _MAX_REPLY = 64 * 2**20
 _MAX_ERROR = 64 * 2**10
 _CALLERS_FAULT = frozenset({400, 422})
@@ -57,9 +58,20 @@ class OpenAICompatible:
     Only the headers set here leave: nothing of the caller's, least of all the caller's key.
     """
 
-    def __init__(self, *, base_url: str, model: str, api_key: str | None, connect_timeout: float) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        model: str,
+        api_key: str | None,
+        connect_timeout: float,
+        output_cap: OutputCap = ASSUMED_CAP,
+    ) -> None:
         self._url = base_url.rstrip("/") + "/chat/completions"
         self._model = model
+        self._output_cap = output_cap
+        # OpenAI's newer models refuse the old name, many other servers do not know the new one.
+        self._limit_field = "max_completion_tokens" if base_url.startswith(OPENAI_URL) else "max_tokens"
         self._headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
@@ -68,7 +80,7 @@ class OpenAICompatible:
         self._session: aiohttp.ClientSession | None = None
 
     async def complete(self, call: Call) -> Reply:
-        body = {**call.body, "model": self._model, "stream": False}
+        body = {**call.body, **self._output_limit(call), "model": self._model, "stream": False}
         body.pop("stream_options", None)
         async with AsyncExitStack() as stack:
             response = await self._post(body, stack)
@@ -84,7 +96,13 @@ class OpenAICompatible:
     async def stream(self, call: Call) -> ChunkStream:
         # Usage is always asked for: the bill needs it, whether or not the caller does.
         options = {**(call.body.get("stream_options") or {}), "include_usage": True}
-        body = {**call.body, "model": self._model, "stream": True, "stream_options": options}
+        body = {
+            **call.body,
+            **self._output_limit(call),
+            "model": self._model,
+            "stream": True,
+            "stream_options": options,
+        }
         async with AsyncExitStack() as stack:
             response = await self._post(body, stack)
             if response.content_type != "text/event-stream":
@@ -111,6 +129,12 @@ class OpenAICompatible:
                 raise UpstreamError(Failure.BROKEN, "an event of the stream was too large") from None
             if open_choices or not finished:
                 raise UpstreamError(Failure.BROKEN, "the stream ended without its end marker")
+
+    def _output_limit(self, call: Call) -> dict[str, int]:
+        """The limit on output that the gate sets where the caller set none."""
+        source = self._output_cap.source
+        sets = source is CapSource.CONFIGURED or (source is CapSource.ASSUMED and call.bind_output)
+        return {self._limit_field: self._output_cap.tokens} if sets and call.max_output_tokens is None else {}
 
     async def _post(self, body: dict[str, Any], stack: AsyncExitStack) -> aiohttp.ClientResponse:
         """Send; return the response once its status is 200. Raises UpstreamError, GateError."""

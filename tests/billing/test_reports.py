@@ -16,17 +16,27 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.entry import UsageEntry
-from billing.money import MAX_PICO, display, from_pico
-from billing.reports import ReportError, usage
+from billing.money import MAX_PICO, display, from_pico, to_pico
+from billing.reports import ReportError, spent, usage
 from billing.store import UsageStore
-from billing.tables import usage_records
+from billing.tables import usage_records, usage_sums
 from billing.usage import MAX_TOKENS, Usage
 
 BEGIN, END = NOON - timedelta(days=2), NOON + timedelta(days=2)
 TAG_NAMES = ["feature", "a b", "x.y", "$", "a'b", "[0]", "über", "#-1", "tag:tag", "%s", ":x"]
 
+
+def near(at: datetime) -> st.SearchStrategy[datetime]:
+    """Instants at, just before and just behind `at`."""
+    return st.integers(-2, 2).map(lambda micros: at + timedelta(microseconds=micros))
+
+
+hours = st.integers(0, 95).map(lambda hour: BEGIN + timedelta(hours=hour))
 names = st.none() | st.sampled_from(["a", "b", "B", "é", "it's", ""])
-instants = st.datetimes(BEGIN.replace(tzinfo=None), END.replace(tzinfo=None)).map(lambda at: at.replace(tzinfo=UTC))
+instants = hours.flatmap(near) | st.datetimes(BEGIN.replace(tzinfo=None), END.replace(tzinfo=None)).map(
+    lambda at: at.replace(tzinfo=UTC)
+)
+edges = instants | st.sampled_from([datetime.fromtimestamp(0, UTC), datetime.max.replace(tzinfo=UTC)])
 
 
 @st.composite
@@ -60,6 +70,8 @@ groups = st.lists(
 def value_of(made: UsageEntry, group: str) -> str | None:
     if group.startswith("tag:"):
         return made.tags.get(group.removeprefix("tag:"))
+    if group == "model":
+        return made.model or None  # a model without a name is none
     value: str | None = getattr(made, "key_id" if group == "key" else group)
     return value
 
@@ -78,17 +90,37 @@ def sums(made: Sequence[UsageEntry]) -> dict[str, Any]:
 async def refill(db: AsyncEngine, made: Sequence[UsageEntry]) -> None:
     async with db.begin() as connection:
         await connection.execute(delete(usage_records))
-    await UsageStore(db).write(made)
+        await connection.execute(delete(usage_sums))
+    store = UsageStore(db)
+    await store.write(made[: len(made) // 2])
+    await store.write(made)  # and what is told twice counts once
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=st.lists(entries(), max_size=12), group_by=groups, bucket=st.sampled_from([None, "hour", "day"]))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    made=st.lists(entries(), max_size=12),
+    group_by=groups,
+    bucket=st.sampled_from([None, "hour", "day"]),
+    period=st.tuples(edges, edges),
+    where=st.dictionaries(st.sampled_from(["team", "model", "key", "tag:feature"]), names, max_size=1),
+)
 async def test_every_sum_equals_exact_arithmetic(
-    db: AsyncEngine, made: list[UsageEntry], group_by: list[str], bucket: Any
+    db: AsyncEngine,
+    made: list[UsageEntry],
+    group_by: list[str],
+    bucket: Any,
+    period: tuple[datetime, datetime],
+    where: dict[str, str | None],
 ) -> None:
     await refill(db, made)
-    report = await usage(db, group_by, BEGIN, END, bucket)
-    inside = [one for one in made if BEGIN <= one.at < END]
+    since, until = period
+    report = await usage(db, group_by, since, until, bucket, where)
+    inside = [one for one in made if since <= one.at < until]
+    inside = [
+        one
+        for one in inside
+        if all(value_of(one, name) == (value or None if name == "model" else value) for name, value in where.items())
+    ]
     expected: dict[tuple[Any, ...], list[UsageEntry]] = defaultdict(list)
     for one in inside:
         start = one.at.replace(minute=0, second=0, microsecond=0)
@@ -103,6 +135,34 @@ async def test_every_sum_equals_exact_arithmetic(
     assert report.total == sums(inside)
     if "key" in group_by:
         assert all(row["key_name"] == f"name of {row['key']}" for row in report.rows)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    made=st.lists(entries(), max_size=12),
+    since=edges,
+    until=st.none() | edges,
+    whose=st.sampled_from([{}, {"key": "k1"}, {"team": "a"}, {"user": "é"}, {"tag": ("feature", "two")}]),
+)
+async def test_what_is_spent_equals_exact_arithmetic(
+    db: AsyncEngine, made: list[UsageEntry], since: datetime, until: datetime | None, whose: dict[str, Any]
+) -> None:
+    await refill(db, made)
+
+    def counts(one: UsageEntry) -> bool:
+        if one.at < since or (until is not None and one.at >= until):
+            return False
+        if "tag" in whose:
+            return one.tags.get(whose["tag"][0]) == whose["tag"][1]
+        return all(value_of(one, name) == value for name, value in whose.items())
+
+    expected = sum(to_pico(one.cost) for one in made if counts(one))
+    assert await spent(db, since=since, until=until, **whose) == expected
+
+
+async def test_spending_is_asked_of_one_scope(sqlite_db: AsyncEngine) -> None:
+    with pytest.raises(ReportError, match="one key"):
+        await spent(sqlite_db, since=BEGIN, until=None, key="k1", team="a")
 
 
 async def test_a_sum_may_pass_what_one_row_can_hold(db: AsyncEngine) -> None:

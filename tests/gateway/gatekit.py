@@ -74,10 +74,12 @@ class RunningGate:
 
 
 @asynccontextmanager
-async def run_gate(directory: Path, text: str, env: dict[str, str] | None = None) -> AsyncIterator[RunningGate]:
+async def run_gate(
+    directory: Path, text: str, env: dict[str, str] | None = None, *, state_dir: Path | None = None
+) -> AsyncIterator[RunningGate]:
     """Serve the configuration `text`, with its state in `directory`, until the block is left."""
     path = directory / "sluicegate.yaml"
-    head = f"server: {{port: 0, state_dir: {directory / 'state'}}}\nadmin_key: {ADMIN_KEY}\n"
+    head = f"server: {{port: 0, state_dir: {state_dir or directory / 'state'}}}\nadmin_key: {ADMIN_KEY}\n"
     if "storage:" not in text:
         head += f"storage: {{url: 'sqlite+aiosqlite:///{directory / 'test.db'}'}}\n"
     path.write_text(head + text)

@@ -1,4 +1,4 @@
-"""The admin API: keys and usage, on SQLite and on a real PostgreSQL."""
+"""The admin API on a gate that serves: keys and usage, on SQLite and on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -48,79 +48,13 @@ async def test_a_key_works_until_it_is_revoked(house: RunningGate) -> None:
 async def test_the_secret_is_nowhere_in_the_database(house: RunningGate) -> None:
     made = await create(house)
     async with house.parts.database.connect() as connection:
-        stored = str(list(await connection.execute(text("SELECT * FROM api_keys"))))
+        tables = ("api_keys", "key_secrets", "audit_log")
+        stored = str([(await connection.execute(text(f"SELECT * FROM {table}"))).all() for table in tables])
     assert made["id"] in stored
     assert made["key"] not in stored and made["key"][3:20] not in stored
     listed = await house.get("/admin/keys")
     assert made["key"] not in str(listed)
     assert listed["data"][0]["hint"] == made["key"][-4:]
-
-
-async def test_a_key_sees_and_uses_only_its_models(house: RunningGate) -> None:
-    made = await create(house, models=[])
-    house.headers = {"authorization": f"Bearer {made['key']}"}
-    assert (await house.get("/v1/models"))["data"] == []
-    status, _, body = await house.post(ASK)
-    assert (status, body["error"]["code"]) == (403, "model_not_allowed")
-
-
-async def test_pages_list_every_key_once(house: RunningGate) -> None:
-    made = [(await create(house, name=f"k{n}"))["id"] for n in range(7)]
-    seen, cursor = [], None
-    while True:
-        page = await house.get(f"/admin/keys?limit=3{'&cursor=' + cursor if cursor else ''}")
-        seen += [key["id"] for key in page["data"]]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
-    assert seen == made
-
-
-@pytest.mark.parametrize("role", ["client", "viewer"])
-async def test_only_an_admin_gives_out_keys(house: RunningGate, role: str) -> None:
-    made = await create(house, role=role)
-    house.headers = {"authorization": f"Bearer {made['key']}"}
-    status, _, body = await house.post({"name": "mine"}, "/admin/keys")
-    assert (status, body["error"]["code"]) == (403, "admin_required")
-    listed = await house.get("/admin/keys")
-    assert ("data" in listed) == (role == "viewer")
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"name": ""}, "name"),
-        ({"models": ["nope"]}, "models"),
-        ({"guards": ["nope"]}, "guards"),
-        ({"role": "king"}, "role"),
-        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
-        ({"expires_at": "2099-01-01T00:00:00"}, "expires_at"),
-        ({"nonsense": 1}, "nonsense"),
-        ({"limits": {"requests_per_minute": 5}}, "limits"),
-        ({"budgets": [{"limit_usd": "5.00", "window": "day"}]}, "budgets"),
-    ],
-)
-async def test_a_key_that_cannot_be_is_refused(gate: RunningGate, fields: dict[str, Any], param: str) -> None:
-    status, _, body = await gate.post({"name": "app", **fields}, "/admin/keys")
-    assert (status, body["error"]["param"]) == (400, param)
-    assert (await gate.get("/admin/keys"))["data"] == []
-
-
-async def test_an_expired_key_is_401(house: RunningGate) -> None:
-    made = await create(house, expires_at="2099-01-01T00:00:00Z")
-    async with house.parts.database.begin() as connection:
-        await connection.execute(text("UPDATE api_keys SET expires_at = 1"))
-    house.headers = {"authorization": f"Bearer {made['key']}"}
-    assert (await house.post(ASK))[0] == 401
-
-
-async def test_revoking_twice_keeps_the_first_time_and_an_unknown_key_is_404(house: RunningGate) -> None:
-    made = await create(house)
-    await delete(house, made["id"])
-    first = (await house.get(f"/admin/keys/{made['id']}"))["revoked_at"]
-    assert await delete(house, made["id"]) == 200
-    assert (await house.get(f"/admin/keys/{made['id']}"))["revoked_at"] == first
-    assert await delete(house, "key_none") == 404
 
 
 async def test_usage_adds_up_by_key_and_tag(house: RunningGate) -> None:
@@ -157,8 +91,3 @@ async def test_the_database_gone_is_503_and_never_401(house: RunningGate) -> Non
     assert int(headers["retry-after"]) >= 1
     house.headers = {"authorization": "Bearer sg-test-admin-key"}
     assert (await house.get("/admin/keys"))["error"]["code"] == "storage_unavailable"
-
-
-async def test_openapi_describes_the_admin_api(gate: RunningGate) -> None:
-    paths = (await gate.get("/openapi.json"))["paths"]
-    assert {"/admin/keys", "/admin/keys/{key_id}", "/admin/usage"} <= paths.keys()

@@ -199,7 +199,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(faults: Callable[.
         ("weight: 2", "weight: .inf", "17: models[1].targets[0].weight: must be a finite number"),
         ("retries: 1", "retries: 11", "18: models[1].targets[0].retries: must be less than or equal to 10"),
         ("connect: 1s", "connect: 1x", "19: models[1].targets[0].timeouts.connect: must be a duration"),
-        ('"0.15"', '"0.1500001"', "21: models[1].targets[0].price.input: has more than 6 decimals"),
+        ('"0.15"', '"0.1500000000001"', "21: models[1].targets[0].price.input: has more than 12 decimals"),
         (', output: "0.60"', "", "21: models[1].targets[0].price: output: is missing"),
         (
             '{input: "0.15"',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from datetime import UTC, datetime
 from typing import cast
 
 import pytest
@@ -12,13 +13,19 @@ from gateway.errors import ModelNotFound, NotPermitted
 from gateway.routing.router import Model, Router, Routing, Target
 from gateway.upstreams.base import Upstream
 
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def free(target: str, at: datetime) -> None:
+    """What a target costs."""
+
 
 def target(name: str, weight: float = 1.0) -> Target:
-    return Target(name, cast(Upstream, None), None, weight)
+    return Target(name, cast(Upstream, None), weight=weight)
 
 
 def names(router: Router, model: str) -> list[str]:
-    return [candidate.target.name for candidate in router.candidates(router.find(model, None))]
+    return [candidate.target.name for candidate in router.candidates(router.find(model, None), NOW)]
 
 
 def test_targets_come_as_configured_then_the_fallbacks_depth_first_and_once() -> None:
@@ -28,6 +35,7 @@ def test_targets_come_as_configured_then_the_fallbacks_depth_first_and_once() ->
             Model("b", (target("b1"),), fallbacks=("c",)),
             Model("c", (target("c1"),)),
         ],
+        free,
         random.Random(0),
     )
     assert names(router, "a") == ["a1", "a2", "b1", "c1"]
@@ -35,7 +43,7 @@ def test_targets_come_as_configured_then_the_fallbacks_depth_first_and_once() ->
 
 def test_weighted_draws_the_first_in_proportion_and_keeps_the_rest_as_fallback() -> None:
     model = Model("m", (target("light", 1), target("heavy", 3)), Routing.WEIGHTED)
-    router = Router([model], random.Random(7))
+    router = Router([model], free, random.Random(7))
     orders = [names(router, "m") for _ in range(4000)]
     first = Counter(order[0] for order in orders)
     assert all(sorted(order) == ["heavy", "light"] for order in orders)
@@ -43,9 +51,9 @@ def test_weighted_draws_the_first_in_proportion_and_keeps_the_rest_as_fallback()
 
 
 def test_a_model_that_is_not_there_or_not_allowed_is_refused() -> None:
-    router = Router([Model("m", (target("t"),))], random.Random(0))
+    router = Router([Model("m", (target("t"),))], free, random.Random(0))
     with pytest.raises(ModelNotFound):
         router.find("n", None)
     with pytest.raises(NotPermitted):
-        router.find("m", ("other",))
-    assert router.find("m", ("m",)).name == "m"
+        router.find("m", lambda name: name == "other")
+    assert router.find("m", lambda name: name == "m").name == "m"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import shlex
 import signal
 import socket
 import stat
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
@@ -21,40 +18,9 @@ import openai
 import orjson
 from aiohttp import web
 from gatekit import REMOTE, ScriptedUpstream, completion, events, send_paused, send_stream
+from servekit import ROOT, serving, start
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 ASK: dict[str, Any] = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
-
-
-async def start(directory: Path, *arguments: str) -> tuple[Process, str, str]:
-    """A served gate in `directory`: the process, its base URL and what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "serve", "--port", "0", *arguments,
-        cwd=directory, stdout=PIPE, stderr=PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert process.stdout is not None
-    printed = ""
-    async with asyncio.timeout(60):
-        while "  curl -s " not in printed:
-            line = (await process.stdout.readline()).decode()
-            if not line:
-                assert process.stderr is not None
-                raise AssertionError((await process.stderr.read()).decode())
-            printed += line
-    found = re.search(r"http://\S+", printed)
-    assert found is not None
-    return process, found[0], printed
-
-
-@asynccontextmanager
-async def serving(directory: Path) -> AsyncIterator[tuple[Process, str, str]]:
-    process, url, printed = await start(directory)
-    try:
-        yield process, url, printed
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 def write_config(directory: Path, upstream: ScriptedUpstream) -> None:

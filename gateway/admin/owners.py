@@ -1,0 +1,128 @@
+"""What `/admin/teams` and `/admin/users` do alike. The routes are in `teams` and `users`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Request
+from pydantic import Field, StringConstraints
+
+from gateway.admin.deps import AdminContext, actor, check_version, transaction
+from gateway.admin.idempotency import Post
+from gateway.admin.pages import decode_cursor, encode_cursor
+from gateway.admin.policies import Label, PolicyAnswer, PolicyBody, PolicyPatch, check_known, patched
+from gateway.admission.principals import Principal
+from gateway.errors import Conflict, NotFound
+from gateway.storage import keys, owners
+from gateway.storage.owners import Kind, Owner, OwnerFields
+
+_ID = r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}"
+
+OwnerId = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
+
+
+class OwnerRequest(PolicyBody):
+    name: Label
+
+    def fields(self) -> OwnerFields:
+        """Raises InvalidRequest."""
+        return OwnerFields(name=self.name, role=None, policy=self.policy())
+
+
+class NewOwnerRequest(OwnerRequest):
+    id: OwnerId | None = Field(default=None, description="By default the name, if it fits; else one is made.")
+
+
+class OwnerAnswer(PolicyAnswer):
+    id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+def answer_fields(owner: Owner) -> dict[str, Any]:
+    return {
+        "id": owner.id,
+        **owner.fields.as_json(),
+        "created_at": owner.created_at,
+        "updated_at": owner.updated_at,
+        "version": owner.version,
+    }
+
+
+async def create(
+    post: Post,
+    request: Request,
+    admin: AdminContext,
+    caller: Principal,
+    kind: Kind,
+    body: NewOwnerRequest,
+) -> Owner:
+    """Raises InvalidRequest, Conflict."""
+    check_known(body, type(body).model_fields, admin)
+    owner_id = body.id or (body.name if re.fullmatch(_ID, body.name) else owners.new_id(kind))
+    owner = await owners.create(post.connection, actor(request, caller), kind, owner_id, body.fields(), post.now)
+    if owner is None:
+        raise Conflict(f"There is a {kind.word} {owner_id!r} already.", param="id", code="already_exists")
+    return owner
+
+
+async def change(
+    request: Request,
+    admin: AdminContext,
+    caller: Principal,
+    kind: Kind,
+    owner_id: str,
+    if_match: str | None,
+    body: PolicyPatch,
+    model: type[OwnerRequest],
+) -> Owner:
+    now = datetime.now(UTC)
+    async with transaction(admin) as connection:
+        owner = found(kind, await owners.lock(connection, kind, owner_id))
+        check_version(if_match, owner.version)
+        asked = patched(owner.fields.as_json(), body, model)
+        check_known(asked, body.model_fields_set, admin)
+        owner = await owners.change(connection, actor(request, caller), kind, owner, asked.fields(), now)
+    admin.authenticator.forget()
+    return owner
+
+
+async def remove(
+    request: Request, admin: AdminContext, caller: Principal, kind: Kind, owner_id: str, if_match: str | None
+) -> Owner:
+    now = datetime.now(UTC)
+    async with transaction(admin) as connection:
+        owner = found(kind, await owners.lock(connection, kind, owner_id))
+        check_version(if_match, owner.version)
+        if await keys.any_active(connection, kind, owner_id, now):
+            raise Conflict(f"The {kind.word} has keys that work; revoke them first.", code="in_use")
+        await owners.remove(connection, actor(request, caller), kind, owner, now)
+    admin.authenticator.forget()
+    return owner
+
+
+async def get(admin: AdminContext, kind: Kind, owner_id: str) -> Owner:
+    async with transaction(admin) as connection:
+        return found(kind, await owners.get(connection, kind, owner_id))
+
+
+async def page(
+    admin: AdminContext, kind: Kind, limit: int, cursor: str | None, q: str | None
+) -> tuple[Sequence[Owner], str | None]:
+    """A page, and the cursor of the next one."""
+    after = decode_cursor(cursor)
+    async with transaction(admin) as connection:
+        listed = await owners.page(connection, kind, limit + 1, after, q)
+    shown = listed[:limit]
+    return shown, encode_cursor(shown[-1].created_at, shown[-1].id) if len(listed) > limit else None
+
+
+def found(kind: Kind, owner: Owner | None) -> Owner:
+    if owner is None:
+        raise NotFound(f"There is no such {kind.word}.", code=f"{kind.word}_not_found")
+    return owner

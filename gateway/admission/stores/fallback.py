@@ -1,0 +1,82 @@
+"""`on_store_error: local`: while the shared store is away, this process counts for itself.
+
+Limits then hold for each process alone, and budgets by what the ledger knew when it was asked. Nothing is shared, so
+several replicas may together pass a limit until the store is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gateway.admission.stores.base import Claim, Granted, Refused, Spending, StoreUnavailable, Unseeded
+from gateway.admission.stores.memory import MemoryStore
+from gateway.admission.stores.valkey import ValkeyStore
+
+__all__ = ["FallbackStore"]
+
+
+class FallbackStore:
+    """A LimitStore that takes holds in `primary`, or in `local` while that is away. A hold ends where it was taken.
+
+    What a BUDGET spent in `local` is in the ledger but not in `primary`. Once that is back, such a counter is said to
+    be Unseeded until it has been seeded.
+    """
+
+    def __init__(self, primary: ValkeyStore, local: MemoryStore) -> None:
+        self._primary = primary
+        self._local = local
+        self._behind = False  # `primary` has served since `local` last learned what was spent
+        self._owed: set[str] = set()  # budgets with spending that `primary` does not know
+        self._asked: set[str] = set()  # the same, and somebody was told to seed them
+
+    async def reserve(self, hold: str, claims: Sequence[Claim]) -> Granted | Refused | Unseeded:
+        if (self._owed or self._asked) and self._primary.available:
+            unknown = [i for i, c in enumerate(claims) if c.counter in self._owed or c.counter in self._asked]
+            if unknown:
+                names = {claims[i].counter for i in unknown}
+                self._asked |= names
+                self._owed -= names
+                return Unseeded(unknown)
+        try:
+            answer = await self._primary.reserve(hold, claims)
+        except StoreUnavailable:
+            if self._behind:
+                self._local.unseed()
+                self._behind = False
+            return await self._local.reserve(hold, claims)
+        self._behind = True
+        return answer
+
+    async def settle(self, hold: str, claims: Sequence[Claim], used: Sequence[int]) -> list[Spending | None]:
+        if not self._local.knows(hold):
+            return await self._primary.settle(hold, claims, used)
+        spendings = await self._local.settle(hold, claims, used)
+        self._owed |= {
+            claim.counter
+            for claim, spending in zip(claims, spendings, strict=True)
+            if spending is not None and spending.after > spending.before
+        }
+        return spendings
+
+    async def seed(self, spent: Mapping[str, int], expires: Mapping[str, int]) -> None:
+        try:
+            await self._primary.seed(spent, expires)
+        except StoreUnavailable:
+            await self._local.seed(spent, expires)
+        else:
+            self._asked -= spent.keys()
+
+    async def budget(self, counter: str) -> tuple[int, int]:
+        try:
+            return await self._primary.budget(counter)
+        except StoreUnavailable:
+            return await self._local.budget(counter)
+
+    async def holds(self) -> int:
+        return await self._primary.holds() + await self._local.holds()
+
+    async def start(self) -> None:
+        await self._primary.start()
+
+    async def close(self) -> None:
+        await self._primary.close()
