@@ -60,6 +60,9 @@ def from_pico(pico: int) -> Decimal:
     return Decimal(pico).scaleb(-PICO_DECIMALS, _EXACT)
 
 
+MAX_USD = from_pico(MAX_PICO)  # the most that one record or counter can hold
+
+
 def display(usd: Decimal) -> str:
     """A plain decimal string: no exponent, no trailing zeros ("0.184918125", "5", "0")."""
     text = format(usd, "f")

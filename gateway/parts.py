@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.budgets import Budget
+from billing.bundled import PriceListError
 from billing.journal import Journal, JournalError
 from billing.ledger import Ledger
 from gateway.admission import admin_key
@@ -170,7 +171,11 @@ async def _open_ledger(config: Config, database: AsyncEngine, stack: AsyncExitSt
 
 
 async def _open_prices(catalogue: Catalogue, database: AsyncEngine, stack: AsyncExitStack) -> PriceWatch:
-    watch = PriceWatch(PriceRepository(database), catalogue.price_book())
+    try:
+        book = catalogue.price_book()
+    except PriceListError as error:
+        raise StartupError(f"the price list cannot be read: {error}") from None
+    watch = PriceWatch(PriceRepository(database), book)
     await watch.start()
     stack.push_async_callback(watch.close)
     return watch

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from billing.cost import worst
-from billing.money import to_pico
+from billing.money import MAX_USD, to_pico
 from billing.usage import Usage
 from gateway.admission.alerts import Alerts
 from gateway.admission.claims import Demand, Need, has_budget, needs
@@ -45,7 +45,7 @@ class Hold:
     def used(self) -> list[int]:
         if self.usage is None:
             return [0] * len(self.needs)
-        cost_pico = to_pico(self.cost)
+        cost_pico = to_pico(min(self.cost, MAX_USD))
         return [need.used(self.usage, cost_pico) for need in self.needs]
 
 
@@ -122,7 +122,7 @@ class Admission:
             input_tokens=call.input_estimate,
             output_tokens=output,
             bounded=call.max_output_tokens is not None,
-            cost_pico=to_pico(cost),
+            cost_pico=to_pico(min(cost, MAX_USD)),
         )
 
     async def _reserve(self, hold: Hold, at: datetime) -> None:

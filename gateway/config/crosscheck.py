@@ -24,10 +24,12 @@ def check_references(document: Document) -> None:
     _fallbacks(document)
     engines = _engine_models(document)
     names: dict[str, tuple[str, ...]] = {}
+    prices: dict[str, Any] = {}
     for path, target in _targets(document):
         _target_kind(document, path, target)
         _target_engine(document, path, target, engines)
         _target_name(document, path, target, names)
+        _target_price(document, path, target, prices)
 
 
 def check_files(document: Document) -> None:
@@ -145,6 +147,13 @@ def _target_name(document: Document, path: Path, target: dict[str, Any], names: 
     upstream = tuple(str(target.get(key)) for key in ("engine", "provider", *_PROVIDER_KEYS))
     if names.setdefault(name, upstream) != upstream:
         document.add((*path, "name"), f'"{name}" already names a target with another upstream')
+
+
+def _target_price(document: Document, path: Path, target: dict[str, Any], prices: dict[str, Any]) -> None:
+    """A target has one price wherever it is used: it is what the price book and the ledger know it by."""
+    name = target.get("name")
+    if isinstance(name, str) and prices.setdefault(name, target.get("price")) != target.get("price"):
+        document.add(path, f'"{name}" has another price elsewhere; give one of the two a name of its own')
 
 
 def _targets(document: Document) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -142,16 +142,38 @@ class Timeouts(Section):
     total: Duration = 300.0
 
 
-class TargetPrice(Section):
-    """US dollars: `input` and `output` per million tokens, or for engines per second of compute, or both.
+class PriceTier(Section):
+    """Other prices for a request of more than `above` input tokens: for all of its tokens."""
 
-    `cached_input` defaults to `input`.
+    above: Count
+    input: Dollars | None = None
+    cached_input: Dollars | None = None
+    cache_write: Dollars | None = None
+    output: Dollars | None = None
+    reasoning: Dollars | None = None
+    audio_input: Dollars | None = None
+    audio_output: Dollars | None = None
+
+
+class TargetPrice(Section):
+    """US dollars: tokens by the million, the rest by the piece; see `billing.prices.Price` for what defaults to what.
+
+    `margin` is added to the sum ("0.05": 5 %), `batch_discount` taken off.
     """
 
     input: Dollars | None = None
     cached_input: Dollars | None = None
+    cache_write: Dollars | None = None
     output: Dollars | None = None
+    reasoning: Dollars | None = None
+    audio_input: Dollars | None = None
+    audio_output: Dollars | None = None
+    per_image: Dollars | None = None
+    per_request: Dollars | None = None
     per_compute_second: Dollars | None = None
+    margin: Dollars | None = None
+    batch_discount: Dollars | None = None
+    tiers: tuple[PriceTier, ...] | None = None
 
     def to_price(self) -> Price:
         """The ledger's own form. Raises PriceError if the parts do not make a price."""
@@ -327,15 +349,18 @@ class Config(Section):
         return {key: _plain(value) for key, value in self.model_dump().items()}
 
 
+_TARGET_IDENTITY = ("engine", "provider", "model", "base_url", "api_key", "price")
+
+
 class _TargetNames:
-    """Gives each upstream one name: the same upstream in two models shares it, two upstreams never do."""
+    """Gives each upstream one name: the same one at the same price in two models shares it, two others never do."""
 
     def __init__(self, models: Iterable[Any]) -> None:
         self._names: dict[tuple[str, ...], str] = {}
         self._taken = {target["name"] for model in models for target in _targets(model) if "name" in target}
 
     def name(self, target: Mapping[str, Any]) -> str:
-        upstream = tuple(str(target.get(key)) for key in ("engine", "provider", "model", "base_url", "api_key"))
+        upstream = tuple(str(target.get(key)) for key in _TARGET_IDENTITY)
         if upstream not in self._names:
             engine, provider, model = target.get("engine"), target.get("provider"), target.get("model")
             base = safe_name(f"engine/{engine}" if engine else f"{provider}/{model}")

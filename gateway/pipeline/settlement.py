@@ -7,14 +7,18 @@ last byte; leaving the context settles what has not been.
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from time import monotonic
 from types import TracebackType
 from typing import Self
+
+import structlog
 
 from billing.cost import cost
 from billing.entry import UsageEntry
 from billing.journal import JournalError
 from billing.ledger import Ledger
+from billing.money import MAX_USD
 from billing.prices import Price
 from billing.usage import Usage
 from gateway.admission.admission import Hold
@@ -22,6 +26,8 @@ from gateway.errors import GateError, StorageUnavailable
 from gateway.pipeline.call import Call
 from gateway.pipeline.record import Outcome, Record
 from gateway.tokens import MESSAGE_TOKENS, TokenCounter
+
+log = structlog.get_logger(__name__)
 
 CLIENT_CLOSED = 499  # nginx's number for a caller that left; it is logged, never sent
 
@@ -70,7 +76,7 @@ class Bill:
         record.status = record.status or 200  # an error has set its own by now
         if all(attempt.outcome == "refused" for attempt in record.attempts):
             return  # nobody worked on it: a refusal costs nothing and is no use, in limits neither
-        record.cost = cost(usage, record.price or Price.free())
+        record.cost = _billable(cost(usage, record.price or Price.free()), record)
         self._hold.settle(usage, record.cost)
         try:
             self._ledger.record(entry(record, usage))
@@ -87,6 +93,14 @@ class Bill:
         if error is not None and not self._settled:
             conclude(self._record, error)
         self.settle()
+
+
+def _billable(amount: Decimal, record: Record) -> Decimal:
+    """What a row can hold. Millions for one request are an upstream's nonsense, but must not lose the row."""
+    if amount > MAX_USD:
+        log.error("a request costs more than a record can hold", request_id=record.request_id, cost=str(amount))
+        return MAX_USD
+    return amount
 
 
 class Settlement:

@@ -36,6 +36,8 @@ class Catalogue:
                 models_of.setdefault(target.name, []).append(model.name)
                 if target.price is not None:
                     configured[target.name] = target.price.to_price()
+                elif target.engine is not None:
+                    configured[target.name] = Price.free()  # our own: nobody sends a bill for it
         facts = {
             target.name: self.facts(target)
             for model in self._config.models
@@ -45,8 +47,13 @@ class Catalogue:
         return PriceBook(configured, {name: tuple(models) for name, models in models_of.items()}, facts, [])
 
     def facts(self, target: schema.Target) -> ModelFacts | None:
-        """What the price list says of a target; None for engines and unknown models."""
-        if target.engine is not None or target.model is None or target.provider is None:
+        """What the price list says of a target; None for what it does not know.
+
+        An address of one's own says nothing of what stands behind it, whatever the model there is called.
+        """
+        if target.provider is None or target.model is None or target.base_url is None:
+            return None
+        if target.base_url.get_secret_value() != schema.OPENAI_BASE_URL:
             return None
         if target.name not in self._facts:
             self._facts[target.name] = self._list.find(target.provider, target.model)

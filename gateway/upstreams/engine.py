@@ -124,6 +124,7 @@ def _usage(chunk: ChatChunk) -> Usage:
         cached_input_tokens=chunk.cached_tokens,
         output_tokens=chunk.completion_tokens,
         compute_us=chunk.compute_us,
+        requests=1,
     )
 
 

@@ -154,7 +154,7 @@ def bill() -> Iterator[tuple[Bill, CountingLedger]]:
     made.attempts = tried.record.attempts
     with tried._attempt(tried.candidates[0].target):
         pass
-    yield Bill(cast(Ledger, ledger), CALL, made, Hold(cast(Principal, made.principal), 1)), ledger
+    yield Bill(cast(Ledger, ledger), True, CALL, made, Hold("hold")), ledger
 
 
 def test_a_bill_is_written_once_however_often_it_is_settled(bill: tuple[Bill, CountingLedger]) -> None:

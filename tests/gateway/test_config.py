@@ -335,14 +335,24 @@ def test_a_later_finding_gets_the_line_of_its_path(load: Load) -> None:
     assert fault.describe("file.yaml") == "file.yaml:35: guards[0].entities[3]: unknown entity"
 
 
-def test_one_upstream_has_one_name_and_two_upstreams_have_two(load: Load) -> None:
-    text = FULL.replace("model: other", "model: gpt-4o-mini").replace(
-        "    fallbacks: [cloud]", "      - {provider: openai, model: gpt-4o-mini, api_key: ${KEY}}"
-    )
-    config = load(text)
-    assert [t.name for m in config.models for t in m.targets] == [
+def test_one_upstream_at_one_price_has_one_name_and_others_have_others(
+    load: Load, faults: Callable[..., list[str]]
+) -> None:
+    price = 'price: {input: "0.15", cached_input: 0.075, output: "0.60"}'
+    again = f"      - {{provider: openai, model: gpt-4o-mini, api_key: ${{KEY}}, {price}}}"
+    text = FULL.replace("model: other", "model: gpt-4o-mini").replace("    fallbacks: [cloud]", again)
+    assert [t.name for m in load(text).models for t in m.targets] == [
         "engine/local", "openai/gpt-4o-mini", "openai/gpt-4o-mini", "openai/gpt-4o-mini#2",
     ]  # fmt: skip
+    dearer = text.replace('"0.60"', '"0.70"', 1)
+    assert [t.name for m in load(dearer).models for t in m.targets][1:] == [
+        "openai/gpt-4o-mini", "openai/gpt-4o-mini#2", "openai/gpt-4o-mini#3",
+    ]  # fmt: skip
+    named = dearer.replace("model: gpt-4o-mini", "name: mini, model: gpt-4o-mini", 1).replace(
+        "        model: gpt-4o-mini", "        name: mini\n        model: gpt-4o-mini", 1
+    )
+    (fault,) = faults(named)
+    assert '"mini" has another price elsewhere' in fault
 
 
 def test_merged_mappings_work_and_their_faults_have_a_line(load: Load, faults: Callable[..., list[str]]) -> None:

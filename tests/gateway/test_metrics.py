@@ -68,9 +68,10 @@ def test_only_streams_that_succeeded_have_token_times() -> None:
 
 def test_refusals_count_by_kind_and_cost_nothing() -> None:
     metrics = new_metrics()
-    for code in ("rate_limit_exceeded", "budget_exceeded", "budget_exceeded"):
-        metrics.observe(refused(code, 429))
-    assert value(metrics, "sluicegate_limit_rejections_total", kind="rate") == 1
+    for limit in ("tokens", "budget", "budget"):
+        metrics.observe(refused("budget_exceeded" if limit == "budget" else "rate_limit_exceeded", 429, limit=limit))
+    assert value(metrics, "sluicegate_limit_rejections_total", kind="tokens") == 1
+    assert value(metrics, "sluicegate_limit_rejections_total", kind="requests") == 0
     assert value(metrics, "sluicegate_limit_rejections_total", kind="budget") == 2
     assert not any(name == "sluicegate_cost_usd_total" for name, _ in samples(metrics))
 
