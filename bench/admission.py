@@ -152,11 +152,13 @@ async def compare(
             await database.dispose()
         await fill(urls[1], MANY_ROWS)
         few, many = [principal(1)], [principal(number) for number in range(MANY_KEYS)]
-        admissions = []
+        admissions, ledgers, databases = [], [], []
         for url, store in zip(urls, stores, strict=True):
             database = open_database(url)
             ledger = Ledger(Journal(Path(directory) / f"journal-{len(admissions)}"), database)
             await ledger.start()
+            ledgers.append(ledger)
+            databases.append(database)
             await store.start()
             alerts = Alerts((50, 80, 100), lambda kind, percent: None)
             admissions.append(Admission(store, Seeder(database, ledger, store), alerts, Scopes()))
@@ -167,8 +169,10 @@ async def compare(
             floors.append(await floor())
             small.append(await measure(admissions[0], few, requests))
             large.append(await measure(admissions[1], many, requests))
-        for store in stores:
+        for store, ledger, database in zip(stores, ledgers, databases, strict=True):
             await store.close()
+            await ledger.close()
+            await database.dispose()
     one, lots = statistics.median(small), statistics.median(large)
     print(
         f"{name:<8} floor {statistics.median(floors):7.1f}   1 key, no rows {one:7.1f}   "

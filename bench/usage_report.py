@@ -58,7 +58,9 @@ def entries(count: int) -> Iterator[UsageEntry]:
     for number in range(count):
         key, model = dice.randrange(200), dice.randrange(5)
         prompt = dice.randrange(10, 4_000)
-        counted = Usage(input_tokens=prompt, cached_input_tokens=dice.randrange(prompt), output_tokens=dice.randrange(800))
+        counted = Usage(
+            input_tokens=prompt, cached_input_tokens=dice.randrange(prompt), output_tokens=dice.randrange(800)
+        )
         yield UsageEntry(
             id=f"{number:032x}", request_id=f"req_{number:x}", at=END - timedelta(days=DAYS) * (1 - number / count),
             key_id=f"key_{key:024x}", key_name=f"key {key}", team=f"team-{key % 10}", user=f"user-{dice.randrange(1000)}",

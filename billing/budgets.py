@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -41,7 +41,7 @@ class Span(msgspec.Struct, frozen=True):
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
+class Budget(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """At most `limit` USD in each window. Raises BudgetError for an unknown zone or a limit no counter can hold."""
 
     limit: Decimal
@@ -55,7 +55,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
             raise BudgetError(str(error)) from None
         zone(self.timezone)
 
-    @property
+    @cached_property
     def limit_pico(self) -> int:
         return to_pico(self.limit)
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 
 import msgspec
 
@@ -92,22 +93,17 @@ def read_invoice(lines: Iterable[str], columns: Mapping[str, str] | None = None)
 def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """Every record with the number of its last line, cells stripped."""
     source = iter(lines)
-    first = next(source, "").removeprefix("\ufeff")
-    delimiter = max(_DELIMITERS, key=first.count)
-
-    def again() -> Iterator[str]:
-        yield first
-        yield from source
-
-    reader = csv.reader(again(), delimiter=delimiter, strict=True)
-    while True:
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InvoiceError(f"is no CSV: {error}", line=reader.line_num or 1) from None
-        yield reader.line_num, [cell.strip() for cell in record]
+    number = 1
+    try:
+        first = next(source, "").removeprefix("\ufeff")
+        reader = csv.reader(chain([first], source), delimiter=max(_DELIMITERS, key=first.count), strict=True)
+        for record in reader:
+            number = reader.line_num + 1
+            yield reader.line_num, [cell.strip() for cell in record]
+    except csv.Error as error:
+        raise InvoiceError(f"is no CSV: {error}", line=number) from None
+    except UnicodeDecodeError:
+        raise InvoiceError("is no text in UTF-8", line=number) from None
 
 
 def _plain(name: str) -> str:

@@ -51,9 +51,10 @@ class Plan:
             raise ReportError(f"unknown bucket {bucket!r}; there are {', '.join(MICROS)}")
         self.group_by = group_by
         self.bucket = bucket
-        self._where = where
+        # As in the sums, "" is no model.
+        self._where = {name: value or None if name == "model" else value for name, value in where.items()}
         self._groups = [group(name, dialect) for name in group_by]
-        self._conditions = [equals(name, value, dialect) for name, value in where.items()]
+        self._conditions = [equals(name, value, dialect) for name, value in self._where.items()]
         dimensions = {*group_by, *where} - {"model"}
         self._is_summed = len(dimensions) <= 1
         self.dimension = dimensions.pop() if dimensions else EVERYTHING

@@ -54,10 +54,14 @@ def series(dimension: str, value: str) -> str:
     return blake2b(f"{dimension}\0{value}".encode(), digest_size=16).hexdigest()
 
 
+_Place = tuple[str, str, int, str]  # dimension, value, start, model
+
+
 def _lines(bookings: Iterable[Booking]) -> list[tuple[Any, ...]]:
     """What to add to each sum, every sum once; the columns of `usage_sums` in their order."""
-    hours: dict[tuple[str, str, int, str], list[int]] = {}
-    labels: dict[str, str] = {}
+    hours: dict[_Place, list[int]] = {}
+    days: dict[_Place, list[int]] = {}
+    labels: dict[tuple[str, _Place], str] = {}
     for booking in bookings:
         row = booking.row
         hour = _start(to_micros(row["at"]), "hour")
@@ -65,26 +69,23 @@ def _lines(bookings: Iterable[Booking]) -> list[tuple[Any, ...]]:
         amounts = [*booking[1:-1], *divmod(booking.cost_pico, PICO_PER_MICRO)]
         for dimension, value in _dimensions(row):
             _accumulate(hours, (dimension, value, hour, model), amounts)
-        labels[row["key_id"]] = max(labels.get(row["key_id"], ""), row["key_name"])
-    days: dict[tuple[str, str, int, str], list[int]] = {}
+        for span, start in (("hour", hour), ("day", _start(hour, "day"))):
+            named = span, ("key", row["key_id"], start, model)
+            labels[named] = max(labels.get(named, ""), row["key_name"])
     for (dimension, value, hour, model), amounts in hours.items():
         _accumulate(days, (dimension, value, _start(hour, "day"), model), amounts)
     return [
-        (dimension, span, start, series(dimension, value), model, value, _label(labels, dimension, value), *amounts)
+        (place[0], span, place[2], series(*place[:2]), place[3], place[1], labels.get((span, place), ""), *amounts)
         for span, sums in (("hour", hours), ("day", days))
-        for (dimension, value, start, model), amounts in sums.items()
+        for place, amounts in sums.items()
     ]
-
-
-def _label(key_names: Mapping[str, str], dimension: str, value: str) -> str:
-    return key_names[value] if dimension == "key" else ""
 
 
 def _start(micros: int, span: str) -> int:
     return micros - micros % MICROS[span]
 
 
-def _accumulate(sums: dict[Any, list[int]], place: Any, amounts: list[int]) -> None:
+def _accumulate(sums: dict[_Place, list[int]], place: _Place, amounts: list[int]) -> None:
     if (known := sums.get(place)) is None:
         sums[place] = amounts.copy()
     else:

@@ -142,8 +142,7 @@ async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
     if first["type"] == "json_invalid":
         return _answer(InvalidRequest("The request body is not valid JSON.", code="invalid_json"))
-    # A name that the caller made up: cut, and fit to be sent.
-    param = ".".join(where).encode("utf-8", "replace").decode()[:MAX_PARAM] or None
+    param = ".".join(where)[:MAX_PARAM] or None
     named = f"Invalid value for '{param}': {first['msg']}." if param else f"Invalid request: {first['msg']}."
     return _answer(InvalidRequest(named, param=param, code="invalid_value"))
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime
 
 from gateway.errors import InvalidRequest
 
-_NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"  # a database may refuse them, and no name has any
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"  # a database may refuse them, and no name has any
 
 
 def _utc(instant: datetime) -> datetime:
@@ -25,7 +25,7 @@ def _utc(instant: datetime) -> datetime:
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 Limit = Annotated[int, Query(ge=1, le=500, description="Entries of a page.")]
 Cursor = Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before.")]
-Filter = Annotated[str | None, Query(min_length=1, max_length=512, pattern=_NO_CONTROLS)]
+Filter = Annotated[str | None, Query(min_length=1, max_length=512, pattern=NO_CONTROLS)]
 Id = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9._@+-]+$")]
 
 

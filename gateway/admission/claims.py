@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+import msgspec
 
 from billing.budgets import Budget, Span
 from billing.usage import Usage
@@ -24,8 +25,7 @@ class Measure(Enum):
     COST = "budget"
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True):
     """What a call may come to at most. `output_tokens` may be less in the end where the caller set no limit."""
 
     at: datetime
@@ -36,8 +36,7 @@ class Demand:
     cost_pico: int
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(msgspec.Struct, frozen=True):
     """One claim with what it means: whose limit it is, and for a budget which."""
 
     claim: Claim

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+import msgspec
 
 from billing.money import display, from_pico
 from gateway.admission.claims import Measure, Need
@@ -18,20 +19,18 @@ NEVER = 86_400  # seconds to wait that are told where waiting does not help: `re
 _TOKENS = (Measure.TOKENS, Measure.INPUT, Measure.OUTPUT)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True):
     limit: int
     remaining: int
     reset: float  # seconds until all of the limit is there again
 
 
-@dataclass(frozen=True, slots=True)
-class RateStatus:
+class RateStatus(msgspec.Struct, frozen=True):
     """The tightest limits of a call by requests and by tokens: those with the least left."""
 
     requests: Rate | None = None
     tokens: Rate | None = None
-    headers: Headers = field(default_factory=list)
+    headers: Headers = []
 
 
 def rate_status(needs: Sequence[Need], levels: Sequence[Level]) -> RateStatus | None:

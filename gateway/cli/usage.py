@@ -18,33 +18,50 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 def usage(
     config: ConfigOption = Path("sluicegate.yaml"),
     by: Annotated[str, typer.Option(help="key, team, user, model, target, endpoint or tag:NAME; commas between.")] = "",
-    since: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d, 4w.")] = "7d",
+    since: Annotated[str, typer.Option(help="How far back (30m, 24h, 7d, 4w), or a date (UTC).")] = "7d",
+    until: Annotated[str | None, typer.Option(help="The same; now, if left out.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, without a total.")] = False,
 ) -> None:
     """What was used, and what it cost."""
+    from billing.records import to_csv
     from billing.reports import ReportError
     from billing.reports import usage as report_usage
 
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other")
     now = datetime.now(UTC)
+    begin, end = instant("--since", since, now), now if until is None else instant("--until", until, now)
     groups = [name.strip() for name in by.split(",") if name.strip()]
     loaded = load(config, check_files=False)
     try:
-        report = with_database(
-            loaded, lambda db: report_usage(db, groups, since=now - _span(since), until=now, bucket=None)
-        )
+        report = with_database(loaded, lambda db: report_usage(db, groups, begin, end))
     except ReportError as error:
         raise UsageError(f"--by: {error}") from None
+    columns = [*groups, *(["key_name"] if "key" in groups else []), *report.total]
+    rows = report.rows if groups else [report.total]
     if as_json:
         typer.echo(orjson.dumps({"rows": report.rows, "total": report.total}))
-        return
-    columns = [*report.total] if not report.rows else [*report.rows[0]]
-    typer.echo("\t".join(columns))
-    for row in report.rows if groups else [report.total]:
-        typer.echo("\t".join(str(row.get(column, "")) for column in columns))
+    elif as_csv:
+        typer.echo(to_csv(columns, rows), nl=False)
+    else:
+        typer.echo("\t".join(columns))
+        for row in rows:
+            typer.echo("\t".join("" if row[column] is None else str(row[column]) for column in columns))
 
 
-def _span(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,6})([mhdw])", text)
-    if found is None:
-        raise UsageError(f"--since: {text!r} is not a span like 30m, 24h, 7d or 4w")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+def instant(option: str, text: str, now: datetime) -> datetime:
+    """A time that a person gave: so far back from `now`, or an ISO date or time, of UTC if it names no zone.
+
+    Raises UsageError.
+    """
+    if (span := re.fullmatch(r"([0-9]{1,6})([mhdw])", text, re.ASCII)) is not None:
+        try:
+            return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        except OverflowError:
+            raise UsageError(f"{option}: {text!r} is before the year 1") from None
+    try:
+        given = datetime.fromisoformat(text)
+        return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{option}: {text!r} is neither a span like 7d nor a date like 2026-01-31") from None

@@ -155,11 +155,11 @@ async def test_a_rotated_key_works_with_both_secrets_until_the_grace_ends(houses
     assert [row.expires_at for row in rows].count(None) == 1
 
 
-@pytest.mark.parametrize("grace", ["31d", "-1h", "soon", True, [1]])
-async def test_a_grace_that_cannot_be_is_400(house: RunningGate, grace: object) -> None:
+async def test_a_grace_that_cannot_be_is_400(house: RunningGate) -> None:
     made = await ok(house, "POST", "/keys", {"name": "app"})
-    status, _, param = await refused(house, "POST", f"/keys/{made['id']}/rotate", {"grace": grace})
-    assert (status, param) == (400, "grace")
+    for grace in ("31d", "-1h", "soon", True, False, [1]):
+        status, _, param = await refused(house, "POST", f"/keys/{made['id']}/rotate", {"grace": grace})
+        assert (status, param) == (400, "grace"), grace
     assert isinstance(await models_of(house, made["key"]), list)
 
 
@@ -208,9 +208,9 @@ async def test_lists_are_filtered_and_paged(houses: RunningGate) -> None:
     assert rest["next_cursor"] is None
 
 
-@pytest.mark.parametrize("query", ["cursor=x", "cursor=MXx4", "q=%00", "status=lost", "limit=0", "team="])
-async def test_a_list_that_cannot_be_is_400(house: RunningGate, query: str) -> None:
-    assert (await refused(house, "GET", f"/keys?{query}"))[:2] == (400, "invalid_value")
+async def test_a_list_that_cannot_be_is_400(house: RunningGate) -> None:
+    for query in ("cursor=x", "cursor=MXx4", "q=%00", "status=lost", "limit=0", "team="):
+        assert (await refused(house, "GET", f"/keys?{query}"))[:2] == (400, "invalid_value"), query
 
 
 async def test_a_change_binds_at_once_and_an_expired_key_is_refused(house: RunningGate) -> None:

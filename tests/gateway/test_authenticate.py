@@ -348,25 +348,23 @@ async def test_a_change_binds_on_another_replica_within_a_second(houses: tuple[R
         await elsewhere.authenticate(bearer(made["key"]))
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/admin/keys", "/v1/chat/completions"])
-async def test_tricks_at_the_door_are_401_or_400(tmp_path: Path, path: str) -> None:
-    method = b"POST" if path.endswith("completions") else b"GET"
+async def test_tricks_at_the_door_are_401_or_400(tmp_path: Path) -> None:
     good = f"authorization: Bearer {ADMIN_KEY}".encode()
     async with run_gate(tmp_path, HOUSE) as gate:
         port = int(gate.url.rpartition(":")[2])
 
-        async def status(*lines: bytes) -> int:
+        async def status(request: bytes, *lines: bytes) -> int:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            head = b"\r\n".join([method + b" " + path.encode() + b" HTTP/1.1", *lines, b"connection: close", b"", b""])
-            writer.write(head)
+            writer.write(b"\r\n".join([request + b" HTTP/1.1", *lines, b"connection: close", b"", b""]))
             answer = await reader.read()
             writer.close()
-            return int(answer.split(b" ", 2)[1]) if answer else 400
+            return int(answer.split(b" ", 2)[1])
 
-        assert await status(b"host: x", b"authorization: Bearer ' OR '1'='1") == 401
-        assert await status(b"host: x", b"authorization: Bearer sg-' OR '1'='1") == 401
-        assert await status(b"host: x", b"authorization: Bearer sg-\0") in (400, 401)
-        assert await status(b"host: x", b"authorization: Bearer sg-" + b"x" * 1_000_000) in (400, 401, 431)
-        assert await status(b"host: x/#@y", b"authorization: Bearer nope") == 401
-        assert await status(b"host: x/#@y", good) in ((400,) if method == b"POST" else (200,))
-        assert await status(b"host: " + ADMIN_KEY.encode(), b"x-forwarded-host: " + ADMIN_KEY.encode()) == 401
+        for request in (b"GET /v1/models", b"GET /admin/keys", b"POST /v1/chat/completions"):
+            assert await status(request, b"host: x", b"authorization: Bearer ' OR '1'='1") == 401
+            assert await status(request, b"host: x", b"authorization: Bearer sg-' OR '1'='1") == 401
+            assert await status(request, b"host: x", b"authorization: Bearer sg-\0") in (400, 401)
+            assert await status(request, b"host: x", b"authorization: Bearer sg-" + b"x" * 1_000_000) in (400, 401)
+            assert await status(request, b"host: x/#@y", b"authorization: Bearer nope") == 401
+            assert await status(request, b"host: " + ADMIN_KEY.encode(), b"x-forwarded-host: x/#@y") == 401
+            assert await status(request, b"host: x/#@y", good) == (400 if request.startswith(b"POST") else 200)

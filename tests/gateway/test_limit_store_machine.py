@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import pytest
@@ -30,6 +31,8 @@ from gateway.admission.stores.valkey import ValkeyStore
 T = TypeVar("T")
 
 TOKENS, RUNNING, PICO = 20, 3, 2 * 10**16 + 1  # the limits; money beyond what a double counts exactly
+MONEY = st.integers(0, PICO + 1)
+SHARES = st.one_of(st.sampled_from([Fraction(0), Fraction(1, 3), Fraction(1)]), st.fractions(0, 1))
 DAY = 86_400
 SECOND = 1_000_000  # microseconds
 
@@ -110,9 +113,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         replica=st.sampled_from([0, 1]),
-        tokens=st.integers(0, TOKENS + 1),
-        least=st.integers(-1, TOKENS),
-        pico=st.one_of(st.integers(0, 3), st.integers(0, PICO + 1)),
+        tokens=st.sampled_from([0, 1, 1, 2, 2, 5, TOKENS // 2, TOKENS, TOKENS + 1]),
+        least=st.sampled_from([-1, 0, 1]),
+        pico=st.one_of(st.sampled_from([0, 1, 999_999, 10**6, PICO // 3, PICO // 2 + 1, PICO - 1, PICO]), MONEY),
     )
     def reserve(self, replica: int, tokens: int, least: int, pico: int) -> None:
         self.count += 1
@@ -144,11 +147,11 @@ class Machine(RuleBasedStateMachine):
         model.holds[hold] = Held(claims, self.day, taken, pico, replica)
 
     @precondition(lambda self: self.model.holds)
-    @rule(data=st.data(), share=st.fractions(0, 1))
-    def settle(self, data: st.DataObject, share: Any) -> None:
+    @rule(data=st.data(), share=SHARES)
+    def settle(self, data: st.DataObject, share: Fraction) -> None:
         hold = data.draw(st.sampled_from(sorted(self.model.holds)))
         held = self.model.holds.pop(hold)
-        used = [1, int(held.rate.amount * share), int(held.pico * share)]
+        used = [1, int(held.rate.amount * share), int(held.pico * share)]  # exact: a fraction
         held.rate.amount = used[1]
         self.book(held, used[2])
         store = self.replicas[held.replica]

@@ -30,7 +30,7 @@ from gateway.config import load_config
 from gateway.http import Receive, Scope, Send
 from gateway.parts import open_parts
 
-EXAMPLES = 12  # of each operation, fitting and not
+EXAMPLES = 8  # of each operation, fitting and not
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 ADMIN = {"authorization": f"Bearer {ADMIN_KEY}"}
 # What there is to be found, changed and taken away; made again before each operation.

@@ -588,6 +588,8 @@ async def test_counters_of_past_windows_leave_the_server(lab: Lab, server: Valke
     prefix = up(lab.store)._prefix.decode()
     assert server.ttl(f"{prefix}budget:key:a:day") == pytest.approx(86_400 + 2 * 86_400, abs=60)
     assert 60 < server.ttl(f"{prefix}rate:key:a:tokens") <= 180
+    await lab.store.settle("lost", [budget(9, 1, "late")], [1])
+    assert server.ttl(f"{prefix}budget:late") > 86_400
     await lab.store.seed({"key:a:total": 5}, {"key:a:total": 0})
     assert server.ttl(f"{prefix}budget:key:a:total") == -1
     assert lab.clock.now == START

@@ -280,7 +280,8 @@ for i, claim in ipairs(claims) do
     if redis.call('DECRBY', key, whole(had)) <= 0 then redis.call('DEL', key) end
   elseif had and used > had then
     add(read_rate(key, second), used - had)
-  elseif had and used < had and taken_in > second - 60 then
+  elseif had and used < had then
+    -- Of a second that is over too, if it is still there: its amount and the sum go down alike.
     local back = math.min(had - used, tonumber(redis.call('HGET', key, whole(taken_in)) or 0))
     if back > 0 then
       redis.call('HINCRBY', key, whole(taken_in), whole(-back))
