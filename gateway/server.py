@@ -14,7 +14,8 @@ import uvicorn
 
 from gateway.app import App
 from gateway.config import Config
-from gateway.parts import Parts, StartupError, open_parts
+from gateway.parts import Parts, open_parts
+from gateway.parts.startup import StartupError
 
 GRACE_SECONDS = 30  # how long requests in flight may go on after SIGTERM
 KEEP_ALIVE_SECONDS = 75
