@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from billkit import file_size_limit, journal_files
 
-from billing.journal import Journal, JournalError
+from billing.journal import PROBE_BYTES, Journal, JournalError
 from billing.segment import scan
 
 
@@ -116,6 +116,34 @@ def test_a_full_disk_is_said_and_leaves_the_journal_as_it_was(tmp_path: Path) ->
     journal.append(b"y" * 100)
     assert stored(tmp_path) == [b"before", b"small", b"y" * 100]
     journal.close()
+
+
+@pytest.mark.parametrize("before", [[], [b"before"]])
+def test_a_probe_says_whether_there_is_room_and_leaves_nothing(tmp_path: Path, before: list[bytes]) -> None:
+    journal = Journal(tmp_path, "never")
+    for payload in before:
+        journal.append(payload)
+    with file_size_limit(PROBE_BYTES // 2):
+        with pytest.raises(JournalError, match="cannot be written"):
+            journal.probe()
+        assert stored(tmp_path) == before
+    journal.probe()
+    assert stored(tmp_path) == before
+    journal.append(b"after")
+    assert stored(tmp_path) == [*before, b"after"]
+    journal.close()
+
+
+def test_a_probe_cut_off_by_a_crash_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = Journal(tmp_path, "never")
+    dead.append(b"one")
+    monkeypatch.setattr(os, "ftruncate", lambda fd, size: None)
+    dead.probe()
+    abandon(dead)
+    journal = Journal(tmp_path, "never")
+    assert adopted(journal) == [b"one"]
+    journal.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_half_written_record_that_cannot_be_cut_hides_no_other(

