@@ -18,7 +18,8 @@ from billing.tables import usage_records
 PAGE_ROWS = 1_000
 Position = tuple[datetime, str]  # a row's `at` and `id`
 
-COLUMNS = ["cost_usd" if column.name == "cost_pico" else column.name for column in usage_records.c]
+# Plain strings: SQLAlchemy's own kind is no key to every JSON encoder.
+COLUMNS = ["cost_usd" if column.name == "cost_pico" else str(column.name) for column in usage_records.c]
 
 # What spreadsheets take for the beginning of a formula, in a cell that somebody else wrote.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -116,11 +116,12 @@ def _report(plan: Plan, found: Iterable[Row[Any]]) -> Report:
             _add(sums, head, amounts, row.left)
     rows = []
     for head in sorted((head for head, amounts in sums.items() if amounts[0]), key=lambda head: _order(head, count)):
-        row_: dict[str, Any] = {"bucket": _instant(int(head[count]))} if plan.bucket else {}
-        row_.update(zip(plan.group_by, head, strict=False))
-        if "key" in plan.group_by:
-            row_["key_name"] = key_names[head]
-        rows.append(row_ | _shown(sums[head]))
+        shown: dict[str, Any] = {"bucket": _instant(int(head[count]))} if plan.bucket else {}
+        for name, value in zip(plan.group_by, head, strict=False):
+            shown[name] = value
+            if name == "key":
+                shown["key_name"] = key_names[head]
+        rows.append(shown | _shown(sums[head]))
     return Report(rows, _shown([sum(column) for column in zip(_NOTHING, *sums.values(), strict=True)]))
 
 

@@ -109,7 +109,9 @@ async def get_usage(
     for pair in tag:
         name, separator, value = pair.partition("=")
         if not separator:
-            raise InvalidRequest("'tag' must be a tag and its value, like feature=search.", param="tag")
+            raise InvalidRequest(
+                "'tag' must be a tag and its value, like feature=search.", param="tag", code="invalid_value"
+            )
         where[f"tag:{name}"] = value
     groups = [name.strip() for name in group_by.split(",") if name.strip()]
     await _catch_up(admin)
@@ -138,7 +140,9 @@ async def get_records(
     if format == "csv":
         pages = records.every(admin.database, begin, end)
         async with _in_time():
-            first: list[dict[str, Any]] = await anext(pages, [])  # a database that is away is an answer, not the middle of one
+            first: list[dict[str, Any]] = await anext(
+                pages, []
+            )  # a database that is away is an answer, not the middle of one
         return _csv(_stream(first, pages), "usage-records.csv")
     async with _in_time():
         rows = await records.page(admin.database, begin, end, after=decode_cursor(cursor), limit=limit + 1)

@@ -77,7 +77,7 @@ def create(
 
     stored = with_database(loaded, work)
     typer.echo(secret)
-    typer.echo(f"{stored.id}: the secret is shown this once; keep it safe", err=True)
+    typer.echo(f"{stored.id} is shown this once; keep it safe", err=True)
 
 
 @app.command("list")

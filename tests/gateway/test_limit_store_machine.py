@@ -31,7 +31,15 @@ from gateway.admission.stores.valkey import ValkeyStore
 T = TypeVar("T")
 
 TOKENS, RUNNING, PICO = 20, 3, 2 * 10**16 + 1  # the limits; money beyond what a double counts exactly
-MONEY = st.integers(0, PICO + 1)
+MONEY = st.one_of(
+    st.sampled_from([0, 1, 999_999, 10**6, PICO // 3, PICO // 2 + 1, PICO - 1, PICO]), st.integers(0, PICO + 1)
+)
+WANTS = st.tuples(  # replica, tokens, least, pico-dollars
+    st.sampled_from([0, 1]),
+    st.sampled_from([0, 1, 1, 2, 2, 5, TOKENS // 2, TOKENS, TOKENS + 1]),
+    st.sampled_from([-1, 0, 1]),
+    MONEY,
+)
 SHARES = st.one_of(st.sampled_from([Fraction(0), Fraction(1, 3), Fraction(1)]), st.fractions(0, 1))
 DAY = 86_400
 SECOND = 1_000_000  # microseconds
@@ -111,13 +119,12 @@ class Machine(RuleBasedStateMachine):
             Claim(Kind.BUDGET, self.day, PICO, pico, expires=expires),
         ]
 
-    @rule(
-        replica=st.sampled_from([0, 1]),
-        tokens=st.sampled_from([0, 1, 1, 2, 2, 5, TOKENS // 2, TOKENS, TOKENS + 1]),
-        least=st.sampled_from([-1, 0, 1]),
-        pico=st.one_of(st.sampled_from([0, 1, 999_999, 10**6, PICO // 3, PICO // 2 + 1, PICO - 1, PICO]), MONEY),
-    )
-    def reserve(self, replica: int, tokens: int, least: int, pico: int) -> None:
+    @rule(wants=st.lists(WANTS, min_size=1, max_size=4))
+    def reserve(self, wants: list[tuple[int, int, int, int]]) -> None:
+        for replica, tokens, least, pico in wants:
+            self.reserve_one(replica, tokens, least, pico)
+
+    def reserve_one(self, replica: int, tokens: int, least: int, pico: int) -> None:
         self.count += 1
         hold, claims, model = f"hold {self.count}", self.claims(tokens, least, pico), self.model
         store = self.replicas[replica]
@@ -143,6 +150,8 @@ class Machine(RuleBasedStateMachine):
         assert not any(short)
         taken = Taken(self.second, min(tokens, TOKENS - used))
         assert [level.taken for level in answer.levels] == [1, taken.amount, pico]
+        after = [len(model.holds) + 1, used + taken.amount, spent + held + pico]
+        assert [level.used for level in answer.levels] == after
         model.amounts.append(taken)
         model.holds[hold] = Held(claims, self.day, taken, pico, replica)
 
@@ -167,9 +176,17 @@ class Machine(RuleBasedStateMachine):
         held.rate.amount = 0
         self.do(self.replicas[held.replica].settle(hold, held.claims, [0, 0, 0]))
 
-    @rule(seconds=st.one_of(st.sampled_from([1, 29, 30, 59, 60]), st.floats(0, 61), st.integers(61, 300)))
+    @rule(seconds=st.one_of(st.floats(0, 61), st.integers(61, 300)))
     def wait(self, seconds: float) -> None:
         self.set_clock(self.clock.now + seconds)
+
+    @precondition(lambda self: self.model.amounts)
+    @rule(data=st.data(), after=st.sampled_from([59, 59.999, 60]))
+    def wait_until_an_amount_goes(self, data: st.DataObject, after: float) -> None:
+        taken = data.draw(st.sampled_from(self.model.amounts[-5:]))
+        wait = taken.second + after - (self.clock.micros() + self.ahead) / SECOND
+        if wait > 0:
+            self.set_clock(self.clock.now + wait)
 
     @rule(seconds=st.one_of(st.floats(0, 60), st.integers(59, 100_000)))
     def clock_set_back(self, seconds: float) -> None:

@@ -150,7 +150,7 @@ async def test_commands_work_on_the_configured_house(tmp_path: Path, upstream: S
     key_id = told.split()[0]
     code, said = await failure(tmp_path, "keys", "list")
     assert code == 0
-    assert said.split("\t") == [key_id, f"…{secret[-4:]}", "usable", "client", "search", "my app\n"]
+    assert said.split("\t") == [key_id, f"…{secret[-4:]}", "active", "client", "search", "my app\n"]
     assert (await failure(tmp_path, "keys", "revoke", key_id))[0] == 0
     assert "revoked" in (await failure(tmp_path, "keys", "list"))[1]
     code, said = await failure(tmp_path, "usage", "--by", "key", "--since", "7d", "--json")
@@ -168,7 +168,7 @@ WRONG = [
     (["check", "--config", "missing.yaml"], 2, "cannot read the file"),
     (["keys", "revoke", "key_none"], 1, "no key"),
     (["keys", "create", "x", "--model", "none"], 1, "not configured"),
-    (["usage", "--since", "soon"], 2, "not a span"),
+    (["usage", "--since", "soon"], 2, "neither a span"),
     (["usage", "--by", "planet"], 2, "planet"),
     (["guard", "test", "none"], 2, "configured: pii"),
     (["engine", "chat"], 1, "no local model"),
