@@ -12,15 +12,19 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from billing.budgets import Span
 from billing.ledger import Ledger
 from billing.reports import spent
 from gateway.admission.claims import Need
+from gateway.admission.limits import Binding
 from gateway.admission.stores.base import LimitStore, StoreUnavailable
 from gateway.errors import StorageUnavailable
+from gateway.storage.keys import ids_of_user
 
 log = structlog.get_logger(__name__)
 
@@ -117,22 +121,39 @@ class Seeder:
         await self._sum(need)
 
     async def _sum(self, need: Need) -> None:
-        binding, span, claim = need.binding, need.span, need.claim
-        assert span is not None
-        tag = None
-        if binding.kind == "tag":
-            name, _, value = binding.id.partition("=")
-            tag = (name, value)
-        pico = await spent(
-            self._database,
-            since=span.start,
-            until=span.end,
-            key=binding.id if binding.kind == "key" else None,
-            team=binding.id if binding.kind == "team" else None,
-            user=binding.id if binding.kind == "user" else None,
-            tag=tag,
-        )
-        await self._store.seed({claim.counter: pico}, {claim.counter: claim.expires})
+        assert need.span is not None
+        pico = await self._spent(need.binding, need.span)
+        await self._store.seed({need.claim.counter: pico}, {need.claim.counter: need.claim.expires})
+
+    async def _spent(self, binding: Binding, span: Span) -> int:
+        """What the ledger has of a key, user, team or tag in one window, in pico-dollars."""
+        sum_of = partial(spent, self._database, since=span.start, until=span.end)
+        match binding.kind:
+            case "key":
+                return await sum_of(key=binding.id)
+            case "team":
+                return await sum_of(team=binding.id)
+            case "user":
+                return await self._spent_by_user(binding.id, sum_of)
+            case _:
+                name, _, value = binding.id.partition("=")
+                return await sum_of(tag=(name, value))
+
+    async def _spent_by_user(self, user: str, sum_of: Callable[..., Awaitable[int]]) -> int:
+        """By a user's own keys: callers of others may name any user they like in a request, and rows keep the name.
+
+        Neither sum alone is right: the name is in foreign rows, and a key may have been another user's before. Both
+        have all of what counts.
+        """
+        named = await sum_of(user=user)
+        if not named:
+            return 0
+        async with self._database.connect() as connection:
+            keys = await ids_of_user(connection, user)
+        by_keys = 0
+        for key in keys:
+            by_keys += await sum_of(key=key)
+        return min(named, by_keys)
 
     async def _run(self) -> None:
         while True:

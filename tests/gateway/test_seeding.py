@@ -25,6 +25,7 @@ from gateway.admission.stores.base import Granted, Unseeded
 from gateway.admission.stores.memory import MemoryStore
 from gateway.errors import StorageUnavailable
 from gateway.storage.database import migrate, open_database
+from gateway.storage.tables import api_keys
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 USD = 10**12
@@ -102,9 +103,48 @@ async def test_a_budget_is_told_what_its_owner_spent_in_its_window(
     house.spend("11", key_id="k3", team="other", user="bob", tags={"customer": "else"})
     house.spend("13", at=NOON - timedelta(days=1))
     house.spend("17", at=NOON + timedelta(days=1))
+    await give_ann_two_keys(house)
     wanted = need(kind, owner)
     await reserve(house, wanted)
     assert await house.spent(wanted) == spent * USD
+
+
+async def give_ann_two_keys(house: House) -> None:
+    async with house.database.begin() as connection:
+        for key in ("k1", "k2"):
+            await connection.execute(
+                api_keys.insert().values(
+                    id=key,
+                    name=key,
+                    role="client",
+                    user="ann",
+                    guards=[],
+                    tags={},
+                    limits={},
+                    budgets=[],
+                    created_at=NOON,
+                    updated_at=NOON,
+                    version=1,
+                )  # fmt: skip
+            )
+
+
+async def test_what_strangers_spend_in_a_users_name_is_not_the_users(house: House) -> None:
+    await give_ann_two_keys(house)
+    house.spend("5")
+    house.spend("90", key_id="stranger")  # its callers wrote {"user": "ann"}
+    wanted = need("user", "ann")
+    await reserve(house, wanted)
+    assert await house.spent(wanted) == 5 * USD
+
+
+async def test_what_a_key_spent_for_another_user_before_is_not_the_users(house: House) -> None:
+    await give_ann_two_keys(house)
+    house.spend("5")
+    house.spend("90", user="bob")
+    wanted = need("user", "ann")
+    await reserve(house, wanted)
+    assert await house.spent(wanted) == 5 * USD
 
 
 async def test_a_total_budget_is_told_everything(house: House) -> None:

@@ -450,6 +450,22 @@ async def test_a_second_outage_does_not_trust_what_the_first_one_knew(fallback: 
     await until(lambda: fallback.primary.available)
 
 
+async def test_a_server_that_comes_back_between_asking_and_seeding_keeps_no_one_out(
+    fallback: Local, valkey_url: str
+) -> None:
+    store, claims = fallback.store, [budget(100, 60)]
+    await store.seed({"key:a:day": 0}, {})
+    with stopped(valkey_url) as go_on:
+        assert await store.reserve("h", claims) == Unseeded([0])  # given up there, so that it must be taken here
+        go_on()
+        await until(lambda: fallback.primary.available)
+    await nothing_held(fallback.primary)
+    await store.seed({"key:a:day": 0}, {})
+    assert isinstance(await store.reserve("h", claims), Granted)
+    await store.settle("h", claims, [60])
+    assert await fallback.local.budget("key:a:day") == (60, 0)
+
+
 async def test_a_hold_taken_here_ends_here_though_the_server_is_back(fallback: Local, valkey_url: str) -> None:
     store, claims = fallback.store, [running(1), budget(100, 60)]
     with stopped(valkey_url) as go_on:

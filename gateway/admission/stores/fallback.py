@@ -28,6 +28,7 @@ class FallbackStore:
         self._behind = False  # `primary` has served since `local` last learned what was spent
         self._owed: set[str] = set()  # budgets with spending that `primary` does not know
         self._asked: set[str] = set()  # the same, and somebody was told to seed them
+        self._asked_here: set[str] = set()  # budgets that somebody was told to seed in `local`
 
     async def reserve(self, hold: str, claims: Sequence[Claim]) -> Granted | Refused | Unseeded:
         if (self._owed or self._asked) and self._primary.available:
@@ -43,7 +44,10 @@ class FallbackStore:
             if self._behind:
                 self._local.unseed()
                 self._behind = False
-            return await self._local.reserve(hold, claims)
+            here = await self._local.reserve(hold, claims)
+            if isinstance(here, Unseeded):
+                self._asked_here |= {claims[i].counter for i in here.indices}
+            return here
         self._behind = True
         return answer
 
@@ -59,12 +63,14 @@ class FallbackStore:
         return spendings
 
     async def seed(self, spent: Mapping[str, int], expires: Mapping[str, int]) -> None:
+        here = self._asked_here & spent.keys()
+        self._asked_here -= here
         try:
             await self._primary.seed(spent, expires)
-        except StoreUnavailable:
-            await self._local.seed(spent, expires)
-        else:
             self._asked -= spent.keys()
+        except StoreUnavailable:
+            here = set(spent)
+        await self._local.seed({name: spent[name] for name in here}, expires)
 
     async def budget(self, counter: str) -> tuple[int, int]:
         try:

@@ -108,8 +108,7 @@ class ValkeyStore:
             log.warning("settlements were not carried out; a sweep will", settlements=len(self._unsent))
         if self._keeper is not None:
             self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
+            await asyncio.gather(self._keeper, return_exceptions=True)
         if self._link is not None:
             self._link.close()
 
@@ -117,13 +116,12 @@ class ValkeyStore:
         return len(self._held)
 
     async def reserve(self, hold: str, claims: Sequence[Claim]) -> Granted | Refused | Unseeded:
-        if self._link is None:
-            raise StoreUnavailable("the store is away")
+        link = self._up()
         keys = [self._clock, self._replicas, self._holds, self._name(SETTLED_FOLDER, hold)]
         keys += [self._name(FOLDERS[claim.kind], claim.counter) for claim in claims]
         packed = msgspec.msgpack.encode([_packed(claim) for claim in claims])
         try:
-            reply = await self._ask(scripts.RESERVE, keys, (self._time(), self._replica, hold.encode(), packed))
+            reply = await _ask(link, scripts.RESERVE, keys, (self._time(), self._replica, hold.encode(), packed))
         except (StoreUnavailable, asyncio.CancelledError):
             # It may have been taken, or may be yet. What is settled cannot be taken any more.
             self._held.add(hold)
@@ -152,16 +150,16 @@ class ValkeyStore:
     async def seed(self, spent: Mapping[str, int], expires: Mapping[str, int]) -> None:
         keys = [self._name(FOLDERS[Kind.BUDGET], counter) for counter in spent]
         known = msgspec.msgpack.encode([[str(pico), expires.get(counter, 0)] for counter, pico in spent.items()])
-        await self._ask(scripts.SEED, [self._clock, *keys], (self._time(), known))
+        await _ask(self._up(), scripts.SEED, [self._clock, *keys], (self._time(), known))
 
     async def budget(self, counter: str) -> tuple[int, int]:
-        reply = await self._ask(scripts.BUDGET, [self._name(FOLDERS[Kind.BUDGET], counter)], ())
+        reply = await _ask(self._up(), scripts.BUDGET, [self._name(FOLDERS[Kind.BUDGET], counter)], ())
         spent, held = msgspec.msgpack.decode(reply)
         return int(spent), int(held)
 
     async def beat(self) -> None:
         """Say that this replica is there. Raises StoreUnavailable."""
-        await self._ask(scripts.BEAT, [self._clock, self._replicas], (self._time(), self._replica))
+        await self._beat(self._up())
 
     async def sweep(self) -> int:
         """Release what replicas hold that are dead; how many holds that were. Raises StoreUnavailable."""
@@ -170,7 +168,7 @@ class ValkeyStore:
         released, more = 0, True
         while more:
             arguments = (self._time(), self._prefix + HOLDS, silence, b"%d" % SWEEP_HOLDS)
-            count, more = msgspec.msgpack.decode(await self._ask(scripts.SWEEP, keys, arguments))
+            count, more = msgspec.msgpack.decode(await _ask(self._up(), scripts.SWEEP, keys, arguments))
             released += count
         if released:
             log.warning("holds of dead replicas were released", holds=released)
@@ -186,12 +184,13 @@ class ValkeyStore:
     def _time(self) -> bytes:
         return b"" if self._now is None else b"%d" % self._now()
 
-    async def _ask(self, script: scripts.Script, keys: Sequence[bytes], arguments: Sequence[bytes]) -> bytes:
+    def _up(self) -> Link:
         if self._link is None:
             raise StoreUnavailable("the store is away")
-        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._link.run(script, keys, arguments, into(reply))
-        return await reply
+        return self._link
+
+    async def _beat(self, link: Link) -> None:
+        await _ask(link, scripts.BEAT, [self._clock, self._replicas], (self._time(), self._replica))
 
     def _settle(self, settlement: _Settlement) -> None:
         if self._link is None:
@@ -237,25 +236,27 @@ class ValkeyStore:
     async def _keep(self) -> None:
         """Be connected, say so, and look for the dead, until cancelled."""
         clock = asyncio.get_running_loop().time
-        swept = clock()
+        tried = swept = clock()
         while True:
-            tried = clock()
-            if self._link is None and not await self._connect():
+            if self._link is None:
                 await asyncio.sleep(max(0.0, tried + PROBE_SECONDS - clock()))
-                continue
+                tried = clock()
+                if not await self._connect():
+                    continue
             self._broken.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._beat_seconds):
+                    await self._broken.wait()
             with suppress(StoreUnavailable):
                 await self.beat()
                 if clock() >= swept + self._sweep_seconds:
                     swept = clock()
                     await self.sweep()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._beat_seconds):
-                    await self._broken.wait()
 
     async def _connect(self) -> bool:
         try:
             link = await connect(self._address, self._timeout, self._lost)
+            await self._beat(link)  # a server that takes no writes is away too
         except StoreUnavailable as error:
             if not self._told:
                 log.error("the store of limits is away", error=str(error))
@@ -275,6 +276,12 @@ class ValkeyStore:
         if link is self._link:
             self._link = None
             self._broken.set()
+
+
+async def _ask(link: Link, script: scripts.Script, keys: Sequence[bytes], arguments: Sequence[bytes]) -> bytes:
+    reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    link.run(script, keys, arguments, into(reply))
+    return await reply
 
 
 def _packed(claim: Claim) -> list[object]:
