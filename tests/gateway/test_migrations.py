@@ -196,8 +196,8 @@ async def test_the_sums_made_from_old_rows_are_those_the_ledger_would_have_made(
     await migrate(database)
     assert await sums() == expected
     async with database.connect() as connection:
-        counted = dict((await connection.execute(text("SELECT id, requests FROM usage_records"))).tuples().all())
-    assert counted == {one.id: int(one.outcome == "ok") for one in made}
+        found = await connection.execute(text("SELECT id, requests FROM usage_records"))
+    assert {row.id: row.requests for row in found} == {one.id: int(one.outcome == "ok") for one in made}
     await UsageStore(database).write(made)  # told again, they count no second time
     assert await sums() == expected
     await database.dispose()

@@ -125,7 +125,7 @@ async def give_ann_two_keys(house: House) -> None:
                     created_at=NOON,
                     updated_at=NOON,
                     version=1,
-                )  # fmt: skip
+                )
             )
 
 
