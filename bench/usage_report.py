@@ -63,8 +63,8 @@ def entries(count: int) -> Iterator[UsageEntry]:
         )
         yield UsageEntry(
             id=f"{number:032x}", request_id=f"req_{number:x}", at=END - timedelta(days=DAYS) * (1 - number / count),
-            key_id=f"key_{key:024x}", key_name=f"key {key}", team=f"team-{key % 10}", user=f"user-{dice.randrange(1000)}",
-            model=f"model-{model}", requested_model=f"model-{model}", target=f"openai/model-{model}",
+            key_id=f"key_{key:024x}", key_name=f"key {key}", team=f"team-{key % 10}", model=f"model-{model}",
+            user=f"user-{dice.randrange(1000)}", requested_model=f"model-{model}", target=f"openai/model-{model}",
             endpoint="chat/completions", status=200, outcome="ok", usage=counted, cost=cost(counted, PRICES[model]),
             price=PRICES[model], duration_ms=800.0, attempts=1,
             tags={"feature": f"f{dice.randrange(8)}", "env": dice.choice("abc"), "customer": f"c{dice.randrange(20)}"},

@@ -180,7 +180,7 @@ async def connect(address: Address, patience: float, lost: Callable[[Link], None
     except BaseException as error:
         link.close()
         if isinstance(error, OSError | UnicodeError):  # a TimeoutError is the first, a bad host name the second
-            raise StoreUnavailable(f"the store cannot be reached: {error or 'it does not answer'}") from None
+            raise StoreUnavailable(f"the store cannot be reached: {str(error) or 'it does not answer'}") from None
         raise
     return link
 

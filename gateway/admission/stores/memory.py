@@ -10,156 +10,25 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from gateway.admission.stores.base import (
-    RATE_SECONDS,
-    Claim,
-    Granted,
-    Kind,
-    Level,
-    Refused,
-    Spending,
-    Unseeded,
+from gateway.admission.stores.base import RATE_SECONDS, Claim, Granted, Kind, Refused, Spending, Unseeded
+from gateway.admission.stores.counters import (
+    MINUTE,
+    SECOND,
+    BudgetCounter,
+    Counter,
+    RateCounter,
+    RunningCounter,
 )
 
 __all__ = ["MemoryStore"]
 
-SECOND = 1_000_000  # microseconds, the unit of time in here
-MINUTE = RATE_SECONDS * SECOND
 KEPT_SETTLED = 65_536  # holds; the second settlement of an older one would be booked
 LATE = 2 * 86_400  # seconds a budget's counter outlives its window
 
 
-C = TypeVar("C", bound="_Counter")
-
-
-class _Counter(Protocol):
-    """What the three kinds have in common. `now` is microseconds; `taken_at` and `second` are seconds."""
-
-    def wait(self, claim: Claim, now: int) -> float:
-        """Microseconds until there is room for the claim. 0: there is; infinity: in this window, never."""
-        ...
-
-    def take(self, claim: Claim, now: int) -> int: ...
-
-    def level(self, taken: int, now: int) -> Level: ...
-
-    def settle(self, taken: int, used: int, taken_at: int, now: int) -> Spending | None: ...
-
-    def idle(self, second: int) -> bool:
-        """It counts nothing. Asked when it is old enough to be dropped."""
-        ...
-
-
-class _Rate:
-    """Amounts by the second they were taken in, the oldest first."""
-
-    __slots__ = ("seconds", "sum")
-
-    def __init__(self) -> None:
-        self.seconds: dict[int, int] = {}
-        self.sum = 0
-
-    def wait(self, claim: Claim, now: int) -> float:
-        self._forget(now // SECOND)
-        need = claim.amount if claim.least < 0 else min(claim.least, claim.amount)
-        over = self.sum + need - claim.limit
-        if over <= 0:
-            return 0
-        for second, amount in self.seconds.items():
-            over -= amount
-            if over <= 0:
-                return second * SECOND + MINUTE - now
-        return math.inf
-
-    def take(self, claim: Claim, now: int) -> int:
-        taken = min(claim.amount, claim.limit - self.sum)
-        self._add(now // SECOND, taken)
-        return taken
-
-    def level(self, taken: int, now: int) -> Level:
-        for last in reversed(self.seconds):
-            return Level(self.sum, taken, (last * SECOND + MINUTE - now) / SECOND)
-        return Level(0, taken)
-
-    def settle(self, taken: int, used: int, taken_at: int, now: int) -> None:
-        second = now // SECOND
-        self._forget(second)
-        if used > taken:
-            self._add(second, used - taken)
-        elif taken_at in self.seconds:
-            self._add(taken_at, used - taken)
-
-    def idle(self, second: int) -> bool:
-        self._forget(second)
-        return not self.seconds
-
-    def _add(self, second: int, amount: int) -> None:
-        self.sum += amount
-        if there := self.seconds.get(second, 0) + amount:
-            self.seconds[second] = there
-        else:
-            self.seconds.pop(second, None)
-
-    def _forget(self, second: int) -> None:
-        gone = second - RATE_SECONDS
-        while self.seconds and (first := next(iter(self.seconds))) <= gone:
-            self.sum -= self.seconds.pop(first)
-
-
-class _Running:
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def wait(self, claim: Claim, now: int) -> float:
-        if self.count + claim.amount <= claim.limit:
-            return 0
-        return math.inf if claim.amount > claim.limit else SECOND
-
-    def take(self, claim: Claim, now: int) -> int:
-        self.count += claim.amount
-        return claim.amount
-
-    def level(self, taken: int, now: int) -> Level:
-        return Level(self.count, taken)
-
-    def settle(self, taken: int, used: int, taken_at: int, now: int) -> None:
-        self.count -= taken
-
-    def idle(self, second: int) -> bool:
-        return not self.count
-
-
-class _Budget:
-    __slots__ = ("held", "refused", "seeded", "spent")
-
-    def __init__(self) -> None:
-        self.spent = self.held = 0
-        self.seeded = self.refused = False
-
-    def wait(self, claim: Claim, now: int) -> float:
-        room = claim.limit - self.spent - claim.amount
-        if room < 0:
-            return math.inf
-        return 0 if room >= self.held else SECOND
-
-    def take(self, claim: Claim, now: int) -> int:
-        self.held += claim.amount
-        return claim.amount
-
-    def level(self, taken: int, now: int) -> Level:
-        return Level(self.spent + self.held, taken)
-
-    def settle(self, taken: int, used: int, taken_at: int, now: int) -> Spending:
-        self.held -= taken
-        self.spent += used
-        return Spending(self.spent - used, self.spent)
-
-    def idle(self, second: int) -> bool:
-        return not self.held
+C = TypeVar("C", bound=Counter)
 
 
 class MemoryStore:
@@ -173,9 +42,9 @@ class MemoryStore:
         self._clock = clock
         self._now = 0
         self._ahead = 0  # added to the clock
-        self._rates: dict[str, _Rate] = {}
-        self._running: dict[str, _Running] = {}
-        self._budgets: dict[str, _Budget] = {}
+        self._rates: dict[str, RateCounter] = {}
+        self._running: dict[str, RunningCounter] = {}
+        self._budgets: dict[str, BudgetCounter] = {}
         self._old: list[tuple[int, Kind, str]] = []  # heap: when a counter may be dropped
         self._holds: dict[str, tuple[int, list[int]]] = {}  # the second it was taken in, and what each claim took
         self._settled: set[str] = set()
@@ -186,7 +55,7 @@ class MemoryStore:
         second = now // SECOND
         self._drop(second, 2 * len(claims))
         counters = [self._counter(claim.kind, claim.counter, claim.expires) for claim in claims]
-        unseeded = [i for i, counter in enumerate(counters) if type(counter) is _Budget and not counter.seeded]
+        unseeded = [i for i, counter in enumerate(counters) if type(counter) is BudgetCounter and not counter.seeded]
         if unseeded:
             return Unseeded(unseeded)
         waits = [counter.wait(claim, now) for counter, claim in zip(counters, claims, strict=True)]
@@ -249,15 +118,15 @@ class MemoryStore:
         self._now = now
         return now
 
-    def _counter(self, kind: Kind, name: str, expires: int) -> _Counter:
+    def _counter(self, kind: Kind, name: str, expires: int) -> Counter:
         if kind is Kind.RATE:
-            return self._rates.get(name) or self._new(self._rates, _Rate(), kind, name, 0)
+            return self._rates.get(name) or self._new(self._rates, RateCounter(), kind, name, 0)
         if kind is Kind.CONCURRENT:
-            return self._running.get(name) or self._new(self._running, _Running(), kind, name, 0)
+            return self._running.get(name) or self._new(self._running, RunningCounter(), kind, name, 0)
         return self._budget(name, expires)
 
-    def _budget(self, name: str, expires: int) -> _Budget:
-        return self._budgets.get(name) or self._new(self._budgets, _Budget(), Kind.BUDGET, name, expires)
+    def _budget(self, name: str, expires: int) -> BudgetCounter:
+        return self._budgets.get(name) or self._new(self._budgets, BudgetCounter(), Kind.BUDGET, name, expires)
 
     def _new(self, counters: dict[str, C], counter: C, kind: Kind, name: str, expires: int) -> C:
         counters[name] = counter
@@ -273,7 +142,7 @@ class MemoryStore:
             if not self._old or self._old[0][0] > second:
                 return
             _, kind, name = self._old[0]
-            counters: Mapping[str, _Counter] = (self._rates, self._running, self._budgets)[kind - 1]
+            counters: Mapping[str, Counter] = (self._rates, self._running, self._budgets)[kind - 1]
             if counters[name].idle(second):
                 heapq.heappop(self._old)
                 del (self._rates, self._running, self._budgets)[kind - 1][name]
@@ -281,13 +150,13 @@ class MemoryStore:
                 heapq.heapreplace(self._old, (second + RATE_SECONDS, kind, name))
 
     def _refuse(
-        self, counters: Sequence[_Counter], claims: Sequence[Claim], waits: Sequence[float], now: int
+        self, counters: Sequence[Counter], claims: Sequence[Claim], waits: Sequence[float], now: int
     ) -> Refused:
         longest = max(waits)
         index = waits.index(longest)
         first = False
         budget, claim = counters[index], claims[index]
-        if type(budget) is _Budget and longest == math.inf and claim.amount <= claim.limit:
+        if type(budget) is BudgetCounter and longest == math.inf and claim.amount <= claim.limit:
             first = not budget.refused
             budget.refused = True
         return Refused(
