@@ -24,9 +24,9 @@ compile() { # NAME ARGUMENT...
 
 compile base pyproject.toml "$work/build.in" --constraint "$work/all.txt"
 compile engine pyproject.toml "$work/build.in" "$work/torch-needs.in" --extra engine --constraint "$work/all.txt"
-for extra in postgres redis providers ner nemo; do
+for extra in postgres providers ner nemo; do
     compile "$extra" pyproject.toml "$work/build.in" --extra "$extra" --constraint "$work/all.txt"
 done
-served=(--extra engine --extra postgres --extra redis --extra providers)
+served=(--extra engine --extra postgres --extra providers)
 compile run pyproject.toml "$work/build.in" "$work/torch-needs.in" "${served[@]}" --constraint "$work/all.txt"
 compile dev pyproject.toml "$work/build.in" "$work/torch-needs.in" "${served[@]}" --group test --group lint --constraint "$work/all.txt"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,12 +35,14 @@ class Hold:
     rates: RateStatus | None = None
     usage: Usage | None = None
     cost: Decimal = Decimal(0)
+    billed: Callable[[Sequence[Need]], None] = lambda needs: None
 
     def settle(self, usage: Usage, cost: Decimal) -> None:
         """What it really used. The first call counts; without one nothing was used, and nothing counts."""
         if self.usage is None:
             self.usage = usage
             self.cost = cost
+            self.billed(self.needs)
 
     def used(self) -> list[int]:
         if self.usage is None:
@@ -80,7 +82,7 @@ class Admission:
 
         `at` (aware) says which windows of budgets it counts in. Raises RateLimited, BudgetExceeded, StorageUnavailable.
         """
-        hold = Hold(secrets.token_hex(16))
+        hold = Hold(secrets.token_hex(16), billed=self._seeder.billed)
         bindings = self._bindings(principal, call, candidates[0].model.name)
         if bindings:
             hold.needs = needs(bindings, self._demand(bindings, call, candidates, at))
@@ -148,6 +150,8 @@ class Admission:
 
     async def _settle(self, hold: Hold) -> None:
         spendings = await self._store.settle(hold.id, [need.claim for need in hold.needs], hold.used())
+        if hold.usage is not None:
+            self._seeder.settled(hold.needs)
         for need, spending in zip(hold.needs, spendings, strict=True):
             if spending is not None:
                 self._alerts.spent(need, spending)

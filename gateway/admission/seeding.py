@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -53,6 +53,8 @@ class Seeder:
         self._now = now
         self._sleep = sleep
         self._running: dict[str, asyncio.Task[None]] = {}
+        # Budgets with requests that are in the ledger, but not in the counter yet: how many.
+        self._billed: Counter[str] = Counter()
         self._watched: OrderedDict[str, Need] = OrderedDict()
         self._reconciler: asyncio.Task[None] | None = None
 
@@ -81,6 +83,21 @@ class Seeder:
                     if len(self._watched) > MAX_WATCHED:
                         self._watched.popitem(last=False)
 
+    def billed(self, needs: Sequence[Need]) -> None:
+        """A request of these budgets is in the ledger, and will be settled. Until then no sum of theirs is taken over.
+
+        It would be in the counter twice: by the sum, and by its settlement.
+        """
+        self._billed.update(need.claim.counter for need in needs if need.budget is not None)
+
+    def settled(self, needs: Sequence[Need]) -> None:
+        for need in needs:
+            counter = need.claim.counter
+            if need.budget is not None and self._billed[counter] <= 1:
+                del self._billed[counter]
+            elif need.budget is not None:
+                self._billed[counter] -= 1
+
     async def start(self) -> None:
         self._reconciler = asyncio.create_task(self._run(), name="budget-reconciler")
 
@@ -97,7 +114,10 @@ class Seeder:
             if need.span is not None and need.span.end is not None and need.span.end <= now:
                 self._watched.pop(counter, None)
                 continue
-            await self._sum(need)
+            assert need.span is not None
+            pico = await self._spent(need.binding, need.span)
+            if counter not in self._billed:
+                await self._store.seed({counter: pico}, {counter: need.claim.expires})
             if counter in self._watched:
                 self._watched.move_to_end(counter)
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from gateway.cli import engine, guard, keys, prices, usage
+from gateway.cli import engine, guard, keys, prices, reconcile, reprice, usage
 from gateway.cli.common import CommandError, ConfigOption, UsageError, fail, load
 from gateway.version import VERSION
 
@@ -28,7 +28,9 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(guard.app, name="guard")
 app.add_typer(engine.app, name="engine")
 app.add_typer(prices.app, name="prices")
+prices.app.command("reprice")(reprice.reprice)
 app.command("usage")(usage.usage)
+app.command("reconcile")(reconcile.reconcile)
 
 
 def _version(asked: bool) -> None:

@@ -90,6 +90,7 @@ async def open_parts(config: Config) -> AsyncIterator[Parts]:
             guards.names,
             engines={name: _stats_of(model) for name, model in engines.items()},
             ledger_lag=lambda: ledger.lag_seconds,
+            ledger_rejected=lambda: ledger.rejected,
         )
         telemetry = config.telemetry
         endpoint = telemetry.otlp_endpoint.get_secret_value() if telemetry.otlp_endpoint else None

@@ -75,9 +75,9 @@ class Metrics:
     """All metrics of one gate, in a registry of their own.
 
     `models` and `guards` are the configured names; `targets` maps each target's name to its provider.
-    `engines` gives the statistics of each local model and `ledger_lag` the age in seconds of the oldest usage
-    record not yet in the database; both are read when metrics are rendered. `inflight` is raised and lowered
-    by the caller.
+    `engines` gives the statistics of each local model, `ledger_lag` the age in seconds of the oldest usage record not yet
+    in the database, `ledger_rejected` how many it refused for good; all are read when metrics are rendered. `inflight`
+    is raised and lowered by the caller.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class Metrics:
         *,
         engines: Mapping[str, Callable[[], EngineStats]],
         ledger_lag: Callable[[], float],
+        ledger_rejected: Callable[[], float] = lambda: 0.0,
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # doubles every counter, and nobody reads it
         self.registry = CollectorRegistry()
@@ -108,6 +109,11 @@ class Metrics:
             "Age of the oldest usage record that is not yet in the database.",
             registry=self.registry,
         ).set_function(ledger_lag)
+        Gauge(
+            "sluicegate_ledger_rejected_records",
+            "Usage records of this process that the database refused for good; they are kept beside the journal.",
+            registry=self.registry,
+        ).set_function(ledger_rejected)
         self._start_at_zero()
 
     def observe(self, record: Record) -> None:

@@ -209,6 +209,26 @@ async def test_reconciling_raises_a_counter_to_the_ledger_and_never_lowers_it(ho
     assert await house.spent(wanted) == 14 * USD
 
 
+async def test_a_request_between_its_bill_and_its_settlement_is_not_counted_twice(house: House) -> None:
+    wanted = need()
+    await reserve(house, wanted)
+    house.seeder.watch([wanted])
+    for _ in range(2):
+        house.seeder.billed([wanted])
+    house.spend("5")
+    house.spend("2")
+    await house.ledger.flush()
+    await house.seeder.reconcile()  # while a slow caller takes its answer
+    assert await house.spent(wanted) == 0
+    await house.store.settle("h0", [wanted.claim], [5 * USD])
+    house.seeder.settled([wanted])
+    await house.seeder.reconcile()
+    assert await house.spent(wanted) == 5 * USD
+    house.seeder.settled([wanted])
+    await house.seeder.reconcile()
+    assert await house.spent(wanted) == 7 * USD
+
+
 async def test_a_window_that_is_over_is_reconciled_no_more(house: House) -> None:
     wanted = need()
     await reserve(house, wanted)

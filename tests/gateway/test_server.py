@@ -18,7 +18,7 @@ import openai
 import orjson
 from aiohttp import web
 from gatekit import REMOTE, ScriptedUpstream, completion, events, send_paused, send_stream
-from servekit import ROOT, serving, start
+from servekit import ROOT, serving
 
 ASK: dict[str, Any] = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
 
