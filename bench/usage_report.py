@@ -16,9 +16,11 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from unittest.mock import patch
 
@@ -71,13 +73,23 @@ def entries(count: int) -> Iterator[UsageEntry]:
         )  # fmt: skip
 
 
-async def fill(db: AsyncEngine, count: int) -> None:
+async def fill(db: AsyncEngine, count: int) -> Fraction:
+    """Write the rows; what they cost together in USD, summed as fractions from tokens and prices alone."""
     store, source, started = UsageStore(db, timeout=60.0), entries(count), time.perf_counter()
+    tokens: Counter[tuple[Decimal | None, str]] = Counter()
     for _ in range(0, count, BATCH):
-        await store.write([entry for _, entry in zip(range(BATCH), source, strict=False)])
+        batch = [entry for _, entry in zip(range(BATCH), source, strict=False)]
+        await store.write(batch)
+        for entry in batch:
+            used, price = entry.usage, entry.price
+            assert price is not None
+            tokens[price.input, "input"] += used.input_tokens - used.cached_input_tokens
+            tokens[price.cached_input, "cached"] += used.cached_input_tokens
+            tokens[price.output, "output"] += used.output_tokens
     print(f"  filled in {time.perf_counter() - started:.0f} s")
     async with db.begin() as connection:
         await connection.execute(text("ANALYZE"))
+    return sum((Fraction(price or 0) * number / 10**6 for (price, _), number in tokens.items()), Fraction(0))
 
 
 async def median(rounds: int, work: Callable[[], Awaitable[object]]) -> float:
@@ -101,7 +113,10 @@ async def measure(url: str, count: int, rounds: int) -> None:
     async with db.connect() as connection:
         known = (await connection.execute(select(func.count()).select_from(usage_records))).scalar_one()
     if not known:
-        await fill(db, count)
+        exact = await fill(db, count)
+        total = (await usage(db, ["key"], END - timedelta(days=DAYS + 1), END)).total
+        assert (total["requests"], Fraction(total["cost_usd"])) == (count, exact), (total, exact)
+        print(f"  the total of {count:,} rows is exact: {total['cost_usd']} USD")
     since, until = END - timedelta(days=DAYS) + ODD, END - ODD
     print(f"  {'report':28}{'bucket':>8}{'ms':>10}{'rows alone':>12}")
     for groups, bucket in REPORTS:

@@ -75,9 +75,9 @@ class Metrics:
     """All metrics of one gate, in a registry of their own.
 
     `models` and `guards` are the configured names; `targets` maps each target's name to its provider.
-    `engines` gives the statistics of each local model, `ledger_lag` the age in seconds of the oldest usage record not yet
-    in the database, `ledger_rejected` how many it refused for good; all are read when metrics are rendered. `inflight`
-    is raised and lowered by the caller.
+    `engines` gives the statistics of each local model, `ledger_lag` the age in seconds of the oldest usage record not
+    yet in the database, `ledger_rejected` how many it refused for good; all are read when metrics are rendered.
+    `inflight` is raised and lowered by the caller.
     """
 
     def __init__(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -227,3 +229,25 @@ def test_the_worst_case_by_hand() -> None:
 def test_the_worst_case_minds_a_lower_tier_that_is_dearer() -> None:
     price = Price.parse({"input": "9", "output": "9", "tiers": [{"above": 10, "input": "1", "output": "1"}]})
     assert worst(price, 11, 0) >= cost(Usage(input_tokens=10), price)
+
+
+def test_a_million_random_rows_add_up_to_the_exact_sum() -> None:
+    """Each row's cost is rounded to nothing, so their sum is that of all tokens of each kind times its price."""
+    dice = random.Random(4)
+    made = [
+        Price(input=Decimal(dice.randrange(10**7)) / 10**6, cached_input=Decimal(dice.randrange(10**6)) / 10**6,
+              output=Decimal(dice.randrange(10**8)) / 10**6)
+        for _ in range(7)
+    ]  # fmt: skip
+    tokens: Counter[tuple[int, str]] = Counter()
+    pico = 0
+    for number in range(1_000_000):
+        which, prompt, completion = number % 7, dice.randrange(300_000), dice.randrange(5_000)
+        cached = dice.randrange(prompt + 1)
+        used = Usage(input_tokens=prompt, cached_input_tokens=cached, output_tokens=completion)
+        pico += to_pico(cost(used, made[which]))
+        tokens[which, "input"] += prompt - cached
+        tokens[which, "cached_input"] += cached
+        tokens[which, "output"] += completion
+    exact = sum(Fraction(getattr(made[which], kind)) * count for (which, kind), count in tokens.items())
+    assert Fraction(pico, 10**PICO_DECIMALS) == exact / 10**6
