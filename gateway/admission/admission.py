@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from gateway.errors import StorageUnavailable
 from gateway.pipeline.call import Call
 from gateway.routing.router import Candidate
 
+CLOSE_SECONDS = 2.0
 MAX_SEEDINGS = 5  # a budget may have to be seeded again when its store loses it in that moment
 
 
@@ -69,6 +71,12 @@ class Admission:
         self._alerts = alerts
         self._scopes = scopes
         self._under_way: set[Hold] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Wait, for a moment, until every settlement is confirmed."""
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=CLOSE_SECONDS)
 
     @property
     def in_flight(self) -> int:
@@ -92,7 +100,12 @@ class Admission:
             yield hold
         finally:
             self._under_way.discard(hold)
-            if hold.needs:
+            if hold.needs and self._store.remote:
+                # The caller has its answer, and whoever asks next is behind this: nobody waits for the confirmation.
+                task = asyncio.create_task(self._settle(hold), name="settlement")
+                self._settling.add(task)
+                task.add_done_callback(self._settling.discard)
+            elif hold.needs:
                 await self._settle(hold)
 
     def _bindings(self, principal: Principal, call: Call, model: str) -> list[Binding]:

@@ -40,7 +40,9 @@ async def open_admission(
     await seeder.start()
     stack.push_async_callback(seeder.close)
     alerts = Alerts(config.budgets.thresholds, passed, webhook)
-    return Admission(store, seeder, alerts, _scopes(config))
+    admission = Admission(store, seeder, alerts, _scopes(config))
+    stack.push_async_callback(admission.close)
+    return admission
 
 
 def _scopes(config: Config) -> Scopes:

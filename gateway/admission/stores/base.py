@@ -87,7 +87,12 @@ class Spending(msgspec.Struct, frozen=True):
 
 
 class LimitStore(Protocol):
-    """All counters. Every method raises StoreUnavailable within a second when they cannot be reached."""
+    """All counters. Every method raises StoreUnavailable within a second when they cannot be reached.
+
+    `remote`: they are behind a connection, so that it takes a moment until a settlement is confirmed.
+    """
+
+    remote: bool
 
     async def reserve(self, hold: str, claims: Sequence[Claim]) -> Granted | Refused | Unseeded:
         """Take everything for the hold of that new id, or nothing."""

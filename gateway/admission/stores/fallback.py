@@ -22,6 +22,8 @@ class FallbackStore:
     be Unseeded until it has been seeded.
     """
 
+    remote = True
+
     def __init__(self, primary: ValkeyStore, local: MemoryStore) -> None:
         self._primary = primary
         self._local = local

@@ -38,6 +38,8 @@ class MemoryStore:
     limit is stuck until a date that was a mistake.
     """
 
+    remote = False
+
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._now = 0

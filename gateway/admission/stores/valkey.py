@@ -60,6 +60,8 @@ class ValkeyStore:
     clock. Raises StoreConfigError.
     """
 
+    remote = True
+
     def __init__(
         self,
         url: str,
