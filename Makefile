@@ -31,9 +31,10 @@ format: $(DEV_STAMP) ## format the code
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-bench: $(DEV_STAMP) $(MODEL) ## the benchmarks: the whole line, single parts, the start
+bench: $(DEV_STAMP) $(MODEL) ## the benchmarks: the whole line, single parts, admission, the start
 	@.venv/bin/python bench/first_light.py
 	@.venv/bin/python bench/parts.py
+	@.venv/bin/python bench/admission.py
 	@.venv/bin/python bench/startup.py
 
 wheel: $(DEV_STAMP) ## build dist/*.whl

@@ -5,7 +5,8 @@
 A request under five limits: requests, tokens and concurrency of its key, a budget a day of the key, a budget a month
 of its team. Beside it in the same run the floor: a bare asynchronous context manager for the memory store, two round
 trips of an empty script for Valkey. A request does not wait until Valkey has confirmed the settlement, which is sent
-before anything that is asked later; the last column is with that. Medians in microseconds. Nothing is written to the ledger here: see parts.py.
+before anything that is asked later; the last column is with that. Medians in microseconds. Nothing is written to the
+ledger here: see parts.py.
 """
 
 from __future__ import annotations
