@@ -25,6 +25,7 @@ _TEXTS = (
     "key_name",
     "team",
     "user",
+    "key_user",
     "model",
     "requested_model",
     "target",
@@ -59,6 +60,7 @@ class UsageEntry(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal
     team: str | None = None
     user: str | None = None
+    key_user: str | None = None
     model: str | None = None
     requested_model: str = ""
     target: str | None = None
@@ -93,6 +95,7 @@ class UsageEntry(msgspec.Struct, frozen=True, kw_only=True):
             "key_name": self.key_name,
             "team": self.team,
             "user": self.user,
+            "key_user": self.key_user,
             "model": self.model,
             "requested_model": self.requested_model,
             "target": self.target,

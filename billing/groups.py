@@ -15,6 +15,7 @@ _COLUMNS: dict[str, ColumnElement[Any]] = {
     "key": usage_records.c.key_id,
     "team": usage_records.c.team,
     "user": usage_records.c.user,
+    "key_user": usage_records.c.key_user,
     "model": func.nullif(usage_records.c.model, ""),  # as in the sums, where "" is no model
     "target": usage_records.c.target,
     "endpoint": usage_records.c.endpoint,
@@ -28,7 +29,7 @@ class ReportError(ValueError):
 
 
 def group(name: str, dialect: str) -> ColumnElement[Any]:
-    """The id of a row in the group `name`: key, team, user, model, target, endpoint or tag:NAME. Raises ReportError."""
+    """The id of a row in the group `name`: one of `_COLUMNS` or tag:NAME. Raises ReportError."""
     if (column := _COLUMNS.get(name)) is not None:
         return column
     if name.startswith(TAG) and _TAG_NAME.fullmatch(tag := name.removeprefix(TAG)):

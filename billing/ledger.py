@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY = 0.05  # seconds; doubled on every failure, up to
 LAST_RETRY = 5.0
+ADOPT_AGAIN = 0.5  # seconds after an adoption that failed
 PROBE_SECONDS = 1.0  # between two looks at a journal that refused a record
 
 
@@ -257,6 +258,7 @@ class Ledger:
 
     async def _adopt(self) -> None:
         """Store the records of dead processes' journals and remove them."""
+        self._next_adoption = self._clock() + ADOPT_AGAIN  # where it fails: what is new goes first
         for leftover in self._journal.leftovers():
             try:
                 for segment in leftover.segments():

@@ -81,9 +81,10 @@ async def spent(
 ) -> int:
     """Pico-dollars spent from `since` (included) to `until` (not included; None: to the end), both aware.
 
-    By one key, team, user or tag (name, value), or by all. Raises ReportError if more than one is given.
+    By one key, team, user (with keys that were the user's then) or tag (name, value), or by all.
+    Raises ReportError if more than one is given.
     """
-    where = {name: value for name, value in (("key", key), ("team", team), ("user", user)) if value is not None}
+    where = {name: value for name, value in (("key", key), ("team", team), ("key_user", user)) if value is not None}
     if tag is not None:
         where[TAG + tag[0]] = tag[1]
     if len(where) > 1:

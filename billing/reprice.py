@@ -38,6 +38,7 @@ _COLUMNS = [
             "key_name",
             "team",
             "user",
+            "key_user",
             "model",
             "target",
             "endpoint",

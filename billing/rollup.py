@@ -21,7 +21,14 @@ TAG: Final = "tag:"
 MICROS: Final = {"hour": 3_600_000_000, "day": 86_400_000_000}  # how long a span is
 PICO_PER_MICRO: Final = 1_000_000
 
-_COLUMNS = {"key": "key_id", "team": "team", "user": "user", "target": "target", "endpoint": "endpoint"}
+_COLUMNS = {
+    "key": "key_id",
+    "team": "team",
+    "user": "user",
+    "key_user": "key_user",
+    "target": "target",
+    "endpoint": "endpoint",
+}
 
 
 class Booking(NamedTuple):

@@ -78,7 +78,8 @@ usage_records = Table(
     Column("key_id", String(TEXT_LENGTH), nullable=False),
     Column("key_name", String(TEXT_LENGTH), nullable=False),
     Column("team", String(TEXT_LENGTH)),
-    Column("user", String(TEXT_LENGTH)),
+    Column("user", String(TEXT_LENGTH)),  # the key's, else the one the caller named
+    Column("key_user", String(TEXT_LENGTH)),  # the key's: what a budget of the user counts
     Column("model", String(TEXT_LENGTH)),  # the configured name that answered
     Column("requested_model", String(TEXT_LENGTH), nullable=False),  # what the caller wrote
     Column("target", String(TEXT_LENGTH)),
@@ -111,9 +112,9 @@ Index(None, usage_records.c.team, usage_records.c.at)
 Index(None, usage_records.c.request_id)
 
 # Sums of `usage_records`, written in the same transactions: of every hour and every day (UTC), along one dimension at
-# a time ("", which is all; key, team, user, target, endpoint, tag:NAME), and by model in each. One dimension at a
-# time, because a table by all of them at once would have nearly a row for every request where users or tags are many.
-# `billing.rollup` writes it.
+# a time ("", which is all; key, team, user, key_user, target, endpoint, tag:NAME), and by model in each. One dimension
+# at a time, because a table by all of them at once would have nearly a row for every request where users or tags are
+# many. `billing.rollup` writes it.
 usage_sums = Table(
     "usage_sums",
     metadata,

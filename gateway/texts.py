@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from gateway.errors import InvalidRequest
@@ -21,6 +22,7 @@ CONTROL_KEYS = frozenset(
     }
 )  # fmt: skip
 _STRUCTURED = frozenset({"messages", "tools", "functions", "tool_choice", "function_call", "response_format", "audio"})
+MAX_SLOTS = 50_000
 _MAX_DEPTH = 64
 
 # Pictures, sound and files in base64: no text, and a digit changed in one would break it.
@@ -51,7 +53,7 @@ class Slot:
 def request_slots(body: dict[str, Any]) -> list[Slot]:
     """Every text of a request, in the order it is read. Message texts carry their message's role.
 
-    Raises InvalidRequest when the body is nested too deeply to be looked through.
+    Raises InvalidRequest when the body is nested too deeply, or has too many texts, to be looked through.
     """
     slots: list[Slot] = []
     for key, value in body.items():
@@ -59,7 +61,10 @@ def request_slots(body: dict[str, Any]) -> list[Slot]:
             if value and key not in CONTROL_KEYS:
                 slots.append(Slot(body, key, "user"))
         elif isinstance(value, dict | list):
-            slots.extend(_walk(value, "user", 1, CONTROL_KEYS if key in _STRUCTURED else frozenset()))
+            found = _walk(value, "user", 1, CONTROL_KEYS if key in _STRUCTURED else frozenset())
+            slots.extend(islice(found, MAX_SLOTS + 1))
+        if len(slots) > MAX_SLOTS:  # or one request could hold everybody up for seconds
+            raise InvalidRequest(f"The request has more than {MAX_SLOTS:,} texts.")
     return slots
 
 

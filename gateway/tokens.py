@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from string import ascii_letters
+from threading import Lock
 
 import structlog
 
 log = structlog.get_logger(__name__)
 
 Count = Callable[[str], int]
+
+_telling_tiktoken = Lock()
 
 MAX_COUNTED = 64 * 2**10  # characters that are tokenized of one request; what is longer is reckoned in proportion
 MESSAGE_TOKENS = 4  # what OpenAI's chat format adds to each message
@@ -81,8 +85,8 @@ class TokenCounter:
     async def _get(self, load: Callable[[], Count]) -> None:
         try:
             self._count = await asyncio.to_thread(load)
-        except TokenizerError as error:
-            log.warning("tokens are estimated by bytes", reason=str(error))
+        except Exception as error:  # whatever it is, an answer is worth more than its exact count
+            log.warning("tokens are estimated by bytes", reason=str(error) or type(error).__name__)
 
 
 def encoding(name: str) -> Callable[[], Count]:
@@ -94,18 +98,26 @@ def encoding(name: str) -> Callable[[], Count]:
             raise TokenizerError(f"the encoding {name} is not installed; it comes with 'sluicegate[providers]'")
         import tiktoken
 
-        before = os.environ.get("TIKTOKEN_CACHE_DIR")
-        os.environ["TIKTOKEN_CACHE_DIR"] = str(folder)  # tiktoken has no other way to be told
-        try:
+        with _tiktoken_at(folder):
             found = tiktoken.get_encoding(name)
+        return lambda text: len(found.encode_ordinary(text))
+
+    return load
+
+
+@contextmanager
+def _tiktoken_at(folder: Path) -> Iterator[None]:
+    """Let tiktoken find its files in `folder`. It is told by the environment only, so one thread at a time."""
+    with _telling_tiktoken:
+        before = os.environ.get("TIKTOKEN_CACHE_DIR")
+        os.environ["TIKTOKEN_CACHE_DIR"] = str(folder)
+        try:
+            yield
         finally:
             if before is None:
                 del os.environ["TIKTOKEN_CACHE_DIR"]
             else:
                 os.environ["TIKTOKEN_CACHE_DIR"] = before
-        return lambda text: len(found.encode_ordinary(text))
-
-    return load
 
 
 def tokenizer_file(path: Path) -> Callable[[], Count]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
@@ -21,11 +21,15 @@ from gateway.storage.prices import PriceRepository
 
 REQUEST_ID = "sluicegate.request_id"  # where the app keeps it in the ASGI scope
 STORAGE_SECONDS = 8.0  # longer than SQLite waits for another writer
+REPORTS_AT_ONCE = 2  # each keeps a database connection for long; key look-ups and the ledger need the others
 
 
 @dataclass(frozen=True, slots=True)
 class AdminContext:
-    """The parts the admin API works on. `model_names` and `guard_names` are the configured ones."""
+    """The parts the admin API works on. `model_names` and `guard_names` are the configured ones.
+
+    A report or a page of records is read with one of `reports`; a re-pricing is made with `repricing`.
+    """
 
     database: AsyncEngine
     ledger: Ledger
@@ -34,6 +38,8 @@ class AdminContext:
     price_book: PriceBook
     model_names: frozenset[str]
     guard_names: frozenset[str]
+    reports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE))
+    repricing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
 def context(request: Request) -> AdminContext:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import quote
 
-from fastapi import Request
-from pydantic import Field, StringConstraints
+from fastapi import Path, Request, Response
+from pydantic import Field
 
-from gateway.admin.deps import AdminContext, actor, check_version, transaction
+from gateway.admin.deps import AdminContext, actor, check_version, set_version, transaction
 from gateway.admin.idempotency import Post
-from gateway.admin.pages import decode_cursor, encode_cursor
+from gateway.admin.pages import NO_CONTROLS, decode_cursor, encode_cursor
 from gateway.admin.policies import Label, PolicyAnswer, PolicyBody, PolicyPatch, check_known, patched
 from gateway.admission.principals import Principal
-from gateway.errors import Conflict, NotFound
+from gateway.errors import Conflict, InvalidRequest, NotFound
 from gateway.storage import keys, owners
-from gateway.storage.owners import Kind, Owner, OwnerFields
+from gateway.storage.owners import MAX_ID, Kind, Owner, OwnerFields
 
-_ID = r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}"
-
-OwnerId = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
+OwnerPath = Annotated[str, Path(min_length=1, max_length=200, pattern=NO_CONTROLS)]
 
 
 class OwnerRequest(PolicyBody):
@@ -33,7 +31,9 @@ class OwnerRequest(PolicyBody):
 
 
 class NewOwnerRequest(OwnerRequest):
-    id: OwnerId | None = Field(default=None, description="By default the name, if it fits; else one is made.")
+    id: Label | None = Field(
+        default=None, description=f"What keys and usage name it by, at most {MAX_ID} characters; by default the name."
+    )
 
 
 class OwnerAnswer(PolicyAnswer):
@@ -54,6 +54,12 @@ def answer_fields(owner: Owner) -> dict[str, Any]:
     }
 
 
+def set_made(response: Response, kind: Kind, answer: OwnerAnswer) -> None:
+    """The headers of the answer to one that was made."""
+    response.headers["location"] = f"/admin/{kind.word}s/{quote(answer.id, safe='@+')}"
+    set_version(response, answer.version)
+
+
 async def create(
     post: Post,
     request: Request,
@@ -64,7 +70,11 @@ async def create(
 ) -> Owner:
     """Raises InvalidRequest, Conflict."""
     check_known(body, type(body).model_fields, admin)
-    owner_id = body.id or (body.name if re.fullmatch(_ID, body.name) else owners.new_id(kind))
+    owner_id = body.id or body.name
+    if len(owner_id) > MAX_ID:
+        param = "id" if body.id else "name"
+        message = f"'{param}' is longer than an id can be; give an 'id' of at most {MAX_ID} characters."
+        raise InvalidRequest(message, param=param, code="invalid_value")
     owner = await owners.create(post.connection, actor(request, caller), kind, owner_id, body.fields(), post.now)
     if owner is None:
         raise Conflict(f"There is a {kind.word} {owner_id!r} already.", param="id", code="already_exists")

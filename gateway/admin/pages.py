@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator
 
 from gateway.errors import InvalidRequest
 
@@ -16,13 +17,15 @@ NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"  # a database may refuse them, and no name 
 
 
 def _utc(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        return instant.replace(tzinfo=UTC)
     try:
         return instant.astimezone(UTC)
     except OverflowError:
         raise ValueError("is outside the years 1 to 9999 in UTC") from None
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+Instant = Annotated[datetime, AfterValidator(_utc)]  # of UTC if it names no zone; a date is its beginning
 Limit = Annotated[int, Query(ge=1, le=500, description="Entries of a page.")]
 Cursor = Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before.")]
 Filter = Annotated[str | None, Query(min_length=1, max_length=512, pattern=NO_CONTROLS)]
@@ -42,7 +45,7 @@ def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         instant = datetime.fromisoformat(at)
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise bad_cursor() from None
-    if instant.tzinfo is None or not entry_id.isprintable() or not entry_id:
+    if instant.tzinfo is None or not re.fullmatch(r"[^\x00-\x1f\x7f]+", entry_id):
         raise bad_cursor()
     return instant, entry_id
 

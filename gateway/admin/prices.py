@@ -61,7 +61,20 @@ class PriceBody(TokenPrices):
 class PriceRequest(PriceBody):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
+    price: PriceBody | None = Field(default=None, description="The price, in place of its parts beside it.")
     effective_at: Instant | None = Field(default=None, description="Now, if left out. Past or future.")
+
+    def parsed(self) -> Price:
+        """Raises InvalidRequest."""
+        parts = self.model_dump(exclude={"effective_at", "price"}, mode="json")
+        if self.price is not None and parts:
+            message = f"{next(iter(parts))!r} is beside 'price'; give all of it there, or nothing."
+            raise InvalidRequest(message, param="price", code="invalid_value")
+        try:
+            return Price.parse(parts if self.price is None else self.price.model_dump(mode="json"))
+        except PriceError as error:
+            param = error.field if self.price is None else ".".join(filter(None, ("price", error.field)))
+            raise InvalidRequest(f"{error}.", param=param, code="invalid_value") from None
 
 
 class OverrideAnswer(Body):
@@ -80,6 +93,7 @@ class TargetAnswer(Body):
     models: list[str] = Field(description="Configured models that have it.")
     price: PriceBody | None = Field(description="In force now; null if nothing says.")
     source: Source | None = Field(description="override, config, or list (the price list); null without a price.")
+    effective_at: datetime | None = Field(description="Since when the override in force holds; null without one.")
     override: OverrideAnswer | None = Field(description="The one in force.")
     reason: str | None = Field(description="Why the price list, which has the model, gives no price.")
     upcoming: list[OverrideAnswer] = Field(description="Overrides that will come into force, the next first.")
@@ -93,6 +107,9 @@ class NamedPrices(Body):
     name: str
     price: PriceBody | None = Field(description="In force now; null if its targets differ, or have none.")
     source: Source | None
+    effective_at: datetime | None = Field(
+        description="Since when the override in force holds; null without one, or if its targets differ."
+    )
     targets: list[TargetAnswer]
     history: list[SetPrice] = Field(description="All that was ever set under this name, the latest first.")
 
@@ -115,20 +132,18 @@ async def set_price(name: str, body: PriceRequest, request: Request, admin: Admi
     """From `effective_at` on it goes before the configured and the listed price, until the next one set does.
 
     Requests that are billed already keep their price. A price is never changed or taken back: set the next one. The
-    same price for the same instant again changes nothing; another one is 409. A target's own price goes before its
-    model's.
+    same price for the same instant again changes nothing, and so does the one in force under that name for no
+    instant; another one for the same instant is 409. A target's own price goes before its model's.
     """
     _known(admin.price_book, name)
-    now = datetime.now(UTC)
-    try:
-        price = Price.parse(body.model_dump(exclude={"effective_at"}, mode="json"))
-    except PriceError as error:
-        raise InvalidRequest(f"{error}.", param=error.field, code="invalid_value") from None
-    try:
-        await admin.prices.set(name, price, body.effective_at or now, actor(request, caller), now)
-    except PriceConflict as error:
-        raise Conflict(f"{error}.", param="effective_at", code="conflict") from None
+    now, price = datetime.now(UTC), body.parsed()
     stored = await admin.prices.list()
+    if body.effective_at is not None or _in_force(stored, name, now) != price:
+        try:
+            await admin.prices.set(name, price, body.effective_at or now, actor(request, caller), now)
+        except PriceConflict as error:
+            raise Conflict(f"{error}.", param="effective_at", code="conflict") from None
+        stored = await admin.prices.list()
     admin.price_book.replace_overrides(stored)
     return _named(admin, name, stored)
 
@@ -136,6 +151,11 @@ async def set_price(name: str, body: PriceRequest, request: Request, admin: Admi
 def _known(book: PriceBook, name: str) -> None:
     if not book.targets_of(name):
         raise NotFound(f"No target and no model is named {name[:100]!r}.", code="price_not_found")
+
+
+def _in_force(stored: Sequence[StoredPrice], name: str, now: datetime) -> Price | None:
+    """The price set under this very name that holds now."""
+    return next((found.price for found in reversed(stored) if found.name == name and found.effective_at <= now), None)
 
 
 def _named(admin: AdminContext, name: str, stored: Sequence[StoredPrice]) -> NamedPrices:
@@ -147,6 +167,9 @@ def _named(admin: AdminContext, name: str, stored: Sequence[StoredPrice]) -> Nam
         name=name,
         price=first.price if alike else None,
         source=first.source if alike else None,
+        effective_at=first.effective_at
+        if all(target.effective_at == first.effective_at for target in targets)
+        else None,
         targets=targets,
         history=[
             SetPrice(**_fields(price), created_at=price.created_at, created_by=price.created_by)
@@ -164,6 +187,7 @@ def _target(book: PriceBook, target: str, now: datetime) -> TargetAnswer:
         models=list(book.targets[target]),
         price=None if quote is None else PriceBody(**quote.price.snapshot()),
         source=None if quote is None else quote.source,
+        effective_at=None if override is None else override.effective_at,
         override=None if override is None else OverrideAnswer(**_fields(override)),
         reason=book.reason(target) if quote is None else None,
         upcoming=[OverrideAnswer(**_fields(later)) for later in book.upcoming(target, now)],

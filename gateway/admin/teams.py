@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from gateway.admin import owners
 from gateway.admin.deps import Admin, IfMatch, Writer, may_read, set_version
 from gateway.admin.idempotency import IdempotencyKey, once
-from gateway.admin.owners import NewOwnerRequest, OwnerAnswer, OwnerRequest, answer_fields
-from gateway.admin.pages import Cursor, Filter, Id, Limit
+from gateway.admin.owners import NewOwnerRequest, OwnerAnswer, OwnerPath, OwnerRequest, answer_fields
+from gateway.admin.pages import Cursor, Filter, Limit
 from gateway.admin.policies import PolicyPatch
 from gateway.storage.owners import TEAM
 
@@ -64,8 +64,7 @@ async def create_team(
         else:
             answer = TeamAnswer(**post.answer)
     admin.authenticator.forget()
-    response.headers["location"] = f"/admin/teams/{answer.id}"
-    set_version(response, answer.version)
+    owners.set_made(response, TEAM, answer)
     return answer
 
 
@@ -81,16 +80,16 @@ async def list_teams(
     return TeamPage(data=[TeamAnswer(**answer_fields(team)) for team in shown], next_cursor=following)
 
 
-@router.get("/{team_id}", dependencies=[Depends(may_read)], summary="Get a team")
-async def get_team(team_id: Id, admin: Admin, response: Response) -> TeamAnswer:
+@router.get("/{team_id:path}", dependencies=[Depends(may_read)], summary="Get a team")
+async def get_team(team_id: OwnerPath, admin: Admin, response: Response) -> TeamAnswer:
     team = await owners.get(admin, TEAM, team_id)
     set_version(response, team.version)
     return TeamAnswer(**answer_fields(team))
 
 
-@router.patch("/{team_id}", summary="Change a team")
+@router.patch("/{team_id:path}", summary="Change a team")
 async def change_team(
-    team_id: Id,
+    team_id: OwnerPath,
     body: TeamPatch,
     request: Request,
     response: Response,
@@ -104,9 +103,9 @@ async def change_team(
     return TeamAnswer(**answer_fields(team))
 
 
-@router.delete("/{team_id}", summary="Delete a team")
+@router.delete("/{team_id:path}", summary="Delete a team")
 async def delete_team(
-    team_id: Id, request: Request, admin: Admin, caller: Writer, if_match: IfMatch = None
+    team_id: OwnerPath, request: Request, admin: Admin, caller: Writer, if_match: IfMatch = None
 ) -> TeamAnswer:
     """Only one without keys that work. The answer is what it was."""
     return TeamAnswer(**answer_fields(await owners.remove(request, admin, caller, TEAM, team_id, if_match)))

@@ -21,6 +21,7 @@ from gateway.admin.deps import Admin, AdminContext, Writer, actor, may_read
 from gateway.admin.pages import Cursor, Filter, Instant, Limit, decode_cursor, encode_cursor
 from gateway.admin.policies import Body
 from gateway.errors import InvalidRequest, StorageUnavailable
+from gateway.storage.names import with_name_columns, with_names
 from gateway.storage.repricing import reprice_audited
 
 FLUSH_SECONDS = 2.0
@@ -40,8 +41,8 @@ _PERIOD: JsonValue = {"since": "2026-11-01T00:00:00Z", "until": "2026-12-01T00:0
 
 class UsageAnswer(BaseModel):
     rows: list[dict[str, Any]] = Field(
-        description="Each with its groups' ids (`key_name` beside `key`), requests, input_tokens, cached_input_tokens, "
-        "output_tokens and cost_usd, a decimal string."
+        description="Each with its groups' ids (and `key_name`, `team_name`, `user_name` behind those), requests, "
+        "input_tokens, cached_input_tokens, output_tokens and cost_usd, a decimal string."
     )
     total: dict[str, Any]
 
@@ -85,9 +86,12 @@ class RepriceAnswer(BaseModel):
 async def get_usage(
     admin: Admin,
     group_by: Annotated[
-        str,
-        Query(max_length=2_000, description="Comma-separated: key, team, user, model, target, endpoint, tag:NAME."),
-    ] = "",
+        list[Annotated[str, StringConstraints(max_length=2_000)]],
+        Query(
+            max_length=8,
+            description="Comma-separated, or repeated: key, team, user, model, target, endpoint, tag:NAME.",
+        ),
+    ] = [],  # noqa: B006
     since: Since = None,
     until: Until = None,
     bucket: Literal["hour", "day"] | None = None,
@@ -106,24 +110,19 @@ async def get_usage(
     """
     given = {"key": key, "team": team, "user": user, "model": model, "target": target, "endpoint": endpoint}
     where: dict[str, str | None] = {name: value for name, value in given.items() if value is not None}
-    for pair in tag:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise InvalidRequest(
-                "'tag' must be a tag and its value, like feature=search.", param="tag", code="invalid_value"
-            )
-        where[f"tag:{name}"] = value
-    groups = [name.strip() for name in group_by.split(",") if name.strip()]
+    where |= _tags(tag)
+    groups = [name.strip() for names in group_by for name in names.split(",") if name.strip()]
     await _catch_up(admin)
     try:
-        async with _in_time():
+        async with _turn(admin):
             report = await usage(admin.database, groups, since or _BEGINNING, until or _FOREVER, bucket, where)
+            rows = await with_names(admin.database, groups, report.rows)
     except ReportError as error:
         raise InvalidRequest(str(error), param="group_by", code="invalid_value") from None
     if format == "csv":
-        columns = [*(["bucket"] if bucket else []), *_with_names(groups), *report.total]
-        return _csv(await asyncio.to_thread(to_csv, columns, report.rows), "usage.csv")
-    body = await asyncio.to_thread(orjson.dumps, {"rows": report.rows, "total": report.total})
+        columns = [*(["bucket"] if bucket else []), *with_name_columns(groups), *report.total]
+        return _csv(await asyncio.to_thread(to_csv, columns, rows), "usage.csv")
+    body = await asyncio.to_thread(orjson.dumps, {"rows": rows, "total": report.total})
     return Response(body, media_type="application/json")
 
 
@@ -139,12 +138,9 @@ async def get_records(
     await _catch_up(admin)
     if format == "csv":
         pages = records.every(admin.database, begin, end)
-        async with _in_time():
-            first: list[dict[str, Any]] = await anext(
-                pages, []
-            )  # a database that is away is an answer, not the middle of one
-        return _csv(_stream(first, pages), "usage-records.csv")
-    async with _in_time():
+        first = await _next_page(admin, pages)  # a database that is away is an answer, not the middle of one
+        return _csv(_stream(admin, first, pages), "usage-records.csv")
+    async with _turn(admin):
         rows = await records.page(admin.database, begin, end, after=decode_cursor(cursor), limit=limit + 1)
     page = rows[:limit]
     following = encode_cursor(page[-1]["at"], page[-1]["id"]) if len(rows) > limit else None
@@ -162,10 +158,12 @@ async def reprice_usage(body: RepriceRequest, request: Request, caller: Writer, 
     price_of = admin.price_book.price
     try:
         chosen = Selection(since=body.since, until=body.until, model=body.model, target=body.target, key=body.key)
-        if body.dry_run:
-            done = await reprice(admin.database, chosen, price_of, apply=False)
-        else:
-            done = await reprice_audited(admin.database, chosen, price_of, actor(request, caller), datetime.now(UTC))
+        async with _one_at_a_time(admin):
+            if body.dry_run:
+                done = await reprice(admin.database, chosen, price_of, apply=False)
+            else:
+                who = actor(request, caller)
+                done = await reprice_audited(admin.database, chosen, price_of, who, datetime.now(UTC))
     except RepriceError as error:
         raise InvalidRequest(str(error), param="since", code="invalid_value") from None
     return RepriceAnswer(dry_run=body.dry_run, **done.shown())
@@ -179,16 +177,45 @@ async def _catch_up(admin: AdminContext) -> None:
 
 
 @asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
+async def _one_at_a_time(admin: AdminContext) -> AsyncIterator[None]:
+    """Wait at most REPORT_SECONDS for the re-pricing under way; then take as long as it takes.
+
+    Raises StorageUnavailable.
+    """
     try:
         async with asyncio.timeout(REPORT_SECONDS):
+            await admin.repricing.acquire()
+    except TimeoutError:
+        raise StorageUnavailable("Another re-pricing is under way; try again.") from None
+    try:
+        yield
+    finally:
+        admin.repricing.release()
+
+
+@asynccontextmanager
+async def _turn(admin: AdminContext) -> AsyncIterator[None]:
+    """Wait for a turn and use it, both within REPORT_SECONDS. Raises StorageUnavailable."""
+    try:
+        async with asyncio.timeout(REPORT_SECONDS), admin.reports:
             yield
     except TimeoutError:
         raise StorageUnavailable("The database did not answer in time; try again.") from None
 
 
-def _with_names(groups: list[str]) -> list[str]:
-    return [column for name in groups for column in ([name, "key_name"] if name == "key" else [name])]
+def _tags(pairs: list[str]) -> dict[str, str]:
+    """What a report is narrowed to by tags. Raises InvalidRequest."""
+    wanted: dict[str, str] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise InvalidRequest(
+                "'tag' must be a tag and its value, like feature=search.", param="tag", code="invalid_value"
+            )
+        if f"tag:{name}" in wanted:
+            raise InvalidRequest(f"'tag' names {name[:100]!r} twice.", param="tag", code="invalid_value")
+        wanted[f"tag:{name}"] = value
+    return wanted
 
 
 def _csv(content: str | AsyncIterator[str], name: str) -> Response:
@@ -198,7 +225,15 @@ def _csv(content: str | AsyncIterator[str], name: str) -> Response:
     return StreamingResponse(content, media_type="text/csv", headers=headers)
 
 
-async def _stream(first: list[dict[str, Any]], pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[str]:
+async def _next_page(admin: AdminContext, pages: AsyncIterator[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Empty behind the last one. The turn ends with the page: a caller may read slowly."""
+    async with _turn(admin):
+        return await anext(pages, [])
+
+
+async def _stream(
+    admin: AdminContext, first: list[dict[str, Any]], pages: AsyncIterator[list[dict[str, Any]]]
+) -> AsyncIterator[str]:
     yield to_csv(records.COLUMNS, first)
-    async for page in pages:
+    while page := await _next_page(admin, pages):
         yield to_csv(records.COLUMNS, page, header=False)

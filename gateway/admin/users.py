@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.admin import owners
 from gateway.admin.deps import Admin, IfMatch, Writer, may_read, set_version
 from gateway.admin.idempotency import IdempotencyKey, once
-from gateway.admin.owners import NewOwnerRequest, OwnerAnswer, OwnerRequest, answer_fields
-from gateway.admin.pages import Cursor, Filter, Id, Limit
+from gateway.admin.owners import NewOwnerRequest, OwnerAnswer, OwnerPath, OwnerRequest, answer_fields
+from gateway.admin.pages import Cursor, Filter, Limit
 from gateway.admin.policies import PolicyPatch
 from gateway.admission.principals import Role
 from gateway.storage.owners import USER, OwnerFields
@@ -71,8 +71,7 @@ async def create_user(
         else:
             answer = UserAnswer(**post.answer)
     admin.authenticator.forget()
-    response.headers["location"] = f"/admin/users/{answer.id}"
-    set_version(response, answer.version)
+    owners.set_made(response, USER, answer)
     return answer
 
 
@@ -88,16 +87,16 @@ async def list_users(
     return UserPage(data=[UserAnswer(**answer_fields(user)) for user in shown], next_cursor=following)
 
 
-@router.get("/{user_id}", dependencies=[Depends(may_read)], summary="Get a user")
-async def get_user(user_id: Id, admin: Admin, response: Response) -> UserAnswer:
+@router.get("/{user_id:path}", dependencies=[Depends(may_read)], summary="Get a user")
+async def get_user(user_id: OwnerPath, admin: Admin, response: Response) -> UserAnswer:
     user = await owners.get(admin, USER, user_id)
     set_version(response, user.version)
     return UserAnswer(**answer_fields(user))
 
 
-@router.patch("/{user_id}", summary="Change a user")
+@router.patch("/{user_id:path}", summary="Change a user")
 async def change_user(
-    user_id: Id,
+    user_id: OwnerPath,
     body: UserPatch,
     request: Request,
     response: Response,
@@ -111,9 +110,9 @@ async def change_user(
     return UserAnswer(**answer_fields(user))
 
 
-@router.delete("/{user_id}", summary="Delete a user")
+@router.delete("/{user_id:path}", summary="Delete a user")
 async def delete_user(
-    user_id: Id, request: Request, admin: Admin, caller: Writer, if_match: IfMatch = None
+    user_id: OwnerPath, request: Request, admin: Admin, caller: Writer, if_match: IfMatch = None
 ) -> UserAnswer:
     """Only one without keys that work. The answer is what it was."""
     return UserAnswer(**answer_fields(await owners.remove(request, admin, caller, USER, user_id, if_match)))

@@ -20,7 +20,7 @@ from gateway.admission.principals import Principal
 from gateway.admission.refusals import RateStatus, rate_status, refusal, unpriced
 from gateway.admission.seeding import Seeder
 from gateway.admission.stores.base import LimitStore, Refused, StoreUnavailable, Unseeded
-from gateway.errors import StorageUnavailable
+from gateway.errors import StorageUnavailable, Unsupported
 from gateway.pipeline.call import Call
 from gateway.routing.router import Candidate
 
@@ -122,9 +122,13 @@ class Admission:
         output = call.max_output_tokens
         if output is None:
             output = max(candidate.target.output_cap.tokens for candidate in candidates) * call.choices
-            call.bind_output = True
+            call.bind_output = has_budget(bindings)
         cost = Decimal(0)
         if has_budget(bindings):
+            if call.body.get("service_tier") == "priority":
+                raise Unsupported(
+                    "'service_tier: priority' has a price of its own, which no budget knows.", param="service_tier"
+                )
             for candidate in candidates:
                 if candidate.price is not None:
                     seconds = candidate.target.timeouts.total

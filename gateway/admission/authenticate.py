@@ -165,19 +165,26 @@ class Authenticator:
 
 
 def credential(scope: Scope) -> str | None:
-    """The one secret a request was sent with, if any. Raises InvalidKey for several that differ."""
+    """The one secret a request was sent with, if any. Raises InvalidKey for several that differ.
+
+    An Authorization of another scheme is some proxy's affair, unless it is all there is; then InvalidKey says so.
+    """
     found = set()
+    other_scheme = False
     for name, value in scope["headers"]:
         if name == b"authorization":
             scheme, _, secret = value.decode("latin-1").strip().partition(" ")
-            if scheme.lower() != "bearer":
-                raise InvalidKey("The Authorization header must be 'Bearer KEY'.")
-            found.add(secret.strip())
+            if scheme.lower() == "bearer":
+                found.add(secret.strip())
+            else:
+                other_scheme = True
         elif name in (b"x-api-key", b"api-key"):
             found.add(value.decode("latin-1").strip())
     found.discard("")
     if len(found) > 1:
         raise InvalidKey("The request has several API keys that differ; send one.")
+    if not found and other_scheme:
+        raise InvalidKey("The Authorization header must be 'Bearer KEY'.")
     return found.pop() if found else None
 
 

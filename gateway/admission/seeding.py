@@ -24,7 +24,6 @@ from gateway.admission.claims import Need
 from gateway.admission.limits import Binding
 from gateway.admission.stores.base import LimitStore, StoreUnavailable
 from gateway.errors import StorageUnavailable
-from gateway.storage.keys import ids_of_user
 
 log = structlog.get_logger(__name__)
 
@@ -154,26 +153,10 @@ class Seeder:
             case "team":
                 return await sum_of(team=binding.id)
             case "user":
-                return await self._spent_by_user(binding.id, sum_of)
+                return await sum_of(user=binding.id)
             case _:
                 name, _, value = binding.id.partition("=")
                 return await sum_of(tag=(name, value))
-
-    async def _spent_by_user(self, user: str, sum_of: Callable[..., Awaitable[int]]) -> int:
-        """By a user's own keys: callers of others may name any user they like in a request, and rows keep the name.
-
-        Neither sum alone is right: the name is in foreign rows, and a key may have been another user's before. Both
-        have all of what counts.
-        """
-        named = await sum_of(user=user)
-        if not named:
-            return 0
-        async with self._database.connect() as connection:
-            keys = await ids_of_user(connection, user)
-        by_keys = 0
-        for key in keys:
-            by_keys += await sum_of(key=key)
-        return min(named, by_keys)
 
     async def _run(self) -> None:
         while True:

@@ -57,7 +57,10 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     if workers != 1:
-        raise UsageError("this version serves with one worker; shared state is not built yet")
+        raise UsageError(
+            "this version serves with one worker a process; "
+            "run replicas on ports of their own with shared_state in a Valkey"
+        )
     loaded = load(config)
     server = loaded.server.model_copy(
         update={key: value for key, value in (("host", host), ("port", port)) if value is not None}

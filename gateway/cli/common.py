@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -58,6 +58,16 @@ def with_database(config: Config, work: Callable[[AsyncEngine], Awaitable[T]]) -
         return asyncio.run(run())
     except (SQLAlchemyError, OSError) as error:
         raise CommandError(f"the database cannot be used: {type(error).__name__}: {error}") from error
+
+
+def printable(text: str) -> str:
+    """With U+FFFD for what would break a table or command a terminal: callers write names, models and tags."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def print_row(cells: Iterable[object]) -> None:
+    """A line of a table: cells with tabs between, nothing for None."""
+    typer.echo("\t".join("" if cell is None else printable(str(cell)) for cell in cells))
 
 
 def fail(message: str, code: int) -> int:

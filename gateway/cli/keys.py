@@ -13,7 +13,7 @@ import typer
 
 from gateway.admission.limits import MAX_LIMIT
 from gateway.admission.principals import Role, matches
-from gateway.cli.common import CommandError, ConfigOption, UsageError, load, with_database
+from gateway.cli.common import CommandError, ConfigOption, UsageError, load, print_row, with_database
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -96,8 +96,7 @@ def list_keys(config: ConfigOption = Path("sluicegate.yaml")) -> None:
 
     for key in with_database(load(config, check_files=False), work):
         fields = key.fields
-        columns = (key.id, f"…{key.hint}", key.state(now), fields.role.value, fields.team or "-", fields.name)
-        typer.echo("\t".join(columns))
+        print_row((key.id, f"…{key.hint}", key.state(now), fields.role.value, fields.team or "-", fields.name))
 
 
 @app.command()

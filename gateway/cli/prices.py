@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 import tempfile
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.common import CommandError, ConfigOption, UsageError, load, with_database
+from gateway.cli.common import CommandError, ConfigOption, UsageError, load, print_row, printable, with_database
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from billing.prices import Price
 
 app = typer.Typer(help="What models cost.", no_args_is_help=True)
@@ -38,9 +42,9 @@ def list_prices(config: ConfigOption = Path("sluicegate.yaml")) -> None:
     for target in book.targets:
         quote = book.quote(target, now)
         if quote is None:
-            typer.echo("\t".join((target, "-", book.reason(target) or "no price")))
+            print_row((target, "-", book.reason(target) or "no price"))
         else:
-            typer.echo("\t".join((target, quote.source.value, _shown(quote.price))))
+            print_row((target, quote.source.value, _shown(quote.price)))
 
 
 @app.command()
@@ -48,9 +52,10 @@ def update(
     file: Annotated[Path, typer.Argument(help="A price list in litellm's format (JSON).")],
     config: ConfigOption = Path("sluicegate.yaml"),
 ) -> None:
-    """Check a price list and use it from the next start on, in place of the bundled one."""
+    """Check a price list and use it from the next start on, in place of the bundled one. Noted in the audit log."""
     from billing.bundled import BundledList, PriceListError
     from gateway.routing.catalogue import PRICES_FILE
+    from gateway.storage.audit import Actor, Change, write_audit
 
     loaded = load(config, check_files=False)
     if loaded.prices.file is not None:
@@ -63,11 +68,38 @@ def update(
     if not priced:
         raise CommandError(f"{file} has no price in litellm's format that can be used")
     target = loaded.server.state_dir / PRICES_FILE
-    _put(file.read_bytes(), target)
+    content = file.read_bytes()
+    change = Change("prices.update", printable(file.name), _facts(target), _facts(file))
+    now = datetime.now(UTC)
+
+    async def work(database: AsyncEngine) -> None:
+        async with database.begin() as connection:
+            await write_audit(connection, Actor(id="cli", name="cli"), change, now)
+            try:
+                await asyncio.to_thread(_put, content, target)
+            except OSError as error:  # takes the entry back
+                raise CommandError(f"{target} cannot be written: {error.strerror}") from None
+
+    with_database(loaded, work)
     typer.echo(f"{target}: {len(models)} models, {priced} with a price; used from the next start on")
     reasons = Counter(facts.reason for facts in models if facts.reason is not None)
     for reason, count in reasons.most_common(REASONS_SHOWN):
         typer.echo(f"{count} without: {reason}", err=True)
+
+
+def _facts(file: Path) -> dict[str, Any] | None:
+    """Which list it is, for the audit log; None if there is none."""
+    from billing.bundled import BundledList, PriceListError
+
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+    try:
+        models = sum(1 for _ in BundledList(file).every())
+    except PriceListError:
+        models = 0
+    return {"sha256": digest, "models": models}
 
 
 def _shown(price: Price) -> str:

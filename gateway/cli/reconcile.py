@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from gateway.cli.common import CommandError, ConfigOption, UsageError, load, with_database
+from gateway.cli.common import CommandError, ConfigOption, UsageError, load, print_row, with_database
 from gateway.cli.usage import instant
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def _print(found: Reconciliation, first: date, last: date) -> None:
     shown = found.shown()
     names = list(shown["total"]["theirs"])
     heads = [f"{name} ({side})" for name in names for side in ("theirs", "ours", "difference")]
-    typer.echo("\t".join(("day", "model", "verdict", *heads)))
+    print_row(("day", "model", "verdict", *heads))
     total = {"day": f"{first} to {last - timedelta(days=1)}", "model": "total", "verdict": "", **shown["total"]}
     for line in (*shown["lines"], total):
-        typer.echo("\t".join((line["day"], line["model"], line["verdict"], *_amounts(line, names))))
+        print_row((line["day"], line["model"], line["verdict"], *_amounts(line, names)))
     if found.left_out:
         typer.echo(f"{found.left_out} lines of the invoice are of other days", err=True)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from gateway.cli.common import CommandError, ConfigOption, load, with_database
+from gateway.cli.common import CommandError, ConfigOption, load, print_row, with_database
 from gateway.cli.usage import instant
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def reprice(
         return
     shown = done.shown()
     columns = ["model", *(name for name in shown if name != "models")]
-    typer.echo("\t".join(columns))
+    print_row(columns)
     for row in (*shown["models"], {**shown, "model": "total"}):
-        typer.echo("\t".join(str(row[column] or "-" if column == "model" else row[column]) for column in columns))
+        print_row(row[column] or "-" if column == "model" else row[column] for column in columns)
     if not apply:
         typer.echo("nothing is changed; --apply does it", err=True)

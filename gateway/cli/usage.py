@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
-from gateway.cli.common import ConfigOption, UsageError, load, with_database
+from gateway.cli.common import ConfigOption, UsageError, load, print_row, with_database
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -27,6 +30,7 @@ def usage(
     from billing.records import to_csv
     from billing.reports import ReportError
     from billing.reports import usage as report_usage
+    from gateway.storage.names import with_name_columns, with_names
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other")
@@ -34,20 +38,26 @@ def usage(
     begin, end = instant("--since", since, now), now if until is None else instant("--until", until, now)
     groups = [name.strip() for name in by.split(",") if name.strip()]
     loaded = load(config, check_files=False)
+
+    async def work(database: AsyncEngine) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        report = await report_usage(database, groups, begin, end)
+        return await with_names(database, groups, report.rows), report.total
+
     try:
-        report = with_database(loaded, lambda db: report_usage(db, groups, begin, end))
+        rows, total = with_database(loaded, work)
     except ReportError as error:
         raise UsageError(f"--by: {error}") from None
-    columns = [*groups, *(["key_name"] if "key" in groups else []), *report.total]
-    rows = report.rows if groups else [report.total]
+    columns = [*with_name_columns(groups), *total]
     if as_json:
-        typer.echo(orjson.dumps({"rows": report.rows, "total": report.total}))
-    elif as_csv:
+        typer.echo(orjson.dumps({"rows": rows, "total": total}))
+        return
+    rows = rows if groups else [total]
+    if as_csv:
         typer.echo(to_csv(columns, rows), nl=False)
     else:
-        typer.echo("\t".join(columns))
+        print_row(columns)
         for row in rows:
-            typer.echo("\t".join("" if row[column] is None else str(row[column]) for column in columns))
+            print_row(row[column] for column in columns)
 
 
 def instant(option: str, text: str, now: datetime) -> datetime:

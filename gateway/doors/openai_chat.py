@@ -15,7 +15,8 @@ from gateway.texts import request_slots
 ENDPOINT = "chat/completions"
 DONE = b"data: [DONE]\n\n"
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+MEDIA_TOKENS = 1_500  # about what a picture, a sound or a file costs; providers count each their own way
 
 
 class _StreamOptions(msgspec.Struct):
@@ -66,12 +67,22 @@ def parse(raw: bytes) -> Call:
         stream=bool(request.stream),
         body=body,
         slots=slots,
-        input_estimate=estimate_tokens(slots, len(request.messages)),
+        input_estimate=estimate_tokens(slots, len(request.messages)) + _unread(body),
         messages=len(request.messages),
         choices=request.n or 1,
         max_output_tokens=min(limits) * (request.n or 1) if limits else None,
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
     )
+
+
+def _unread(body: dict[str, Any]) -> int:
+    """About how many tokens stand where no text is: in schemas, whose keys and numbers count too, and in media."""
+    schemas = [body[name] for name in ("tools", "functions", "response_format") if body.get(name)]
+    tokens = sum(len(orjson.dumps(schema)) // 3 for schema in schemas)
+    for message in body["messages"]:
+        if isinstance(parts := message.get("content"), list):
+            tokens += MEDIA_TOKENS * sum(part.get("type") != "text" for part in parts)
+    return tokens
 
 
 def _invalid(message: str) -> InvalidRequest:

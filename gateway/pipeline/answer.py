@@ -45,6 +45,12 @@ def is_content(chunk: Chunk) -> bool:
     return False
 
 
+def served_model(body: dict[str, Any]) -> str | None:
+    """What the upstream calls the model that answered, if it tells."""
+    name = body.get("model")
+    return name if isinstance(name, str) else None
+
+
 def usage_body(usage: Usage) -> dict[str, Any]:
     """OpenAI's usage object."""
     return {

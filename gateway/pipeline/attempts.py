@@ -16,7 +16,7 @@ from time import monotonic
 import structlog
 
 from gateway.errors import GateError, UpstreamFailed
-from gateway.pipeline.answer import Chunk, ChunkStream, Reply, is_content
+from gateway.pipeline.answer import Chunk, ChunkStream, Reply, is_content, served_model
 from gateway.pipeline.call import Call
 from gateway.pipeline.record import Attempt, Record
 from gateway.routing.router import Candidate, Target
@@ -58,7 +58,7 @@ class Attempts:
         async with aclosing(self._tries()) as tries:
             async for candidate in tries:
                 target = candidate.target
-                with self._failing_over(target), self._attempt(target):
+                with self._failing_over(target), self._attempt(candidate):
                     async with asyncio.timeout(self._remaining(target)):
                         reply = await target.upstream.complete(call)
                     self._answered(candidate, reply.served_model)
@@ -70,14 +70,14 @@ class Attempts:
         async with aclosing(self._tries()) as tries:
             async for candidate in tries:
                 target = candidate.target
-                chunks = self._timed(target, target.upstream.stream(call))
+                chunks = self._timed(candidate, target.upstream.stream(call))
                 head: list[Chunk] = []
                 try:
                     with self._failing_over(target):
                         async for chunk in chunks:
                             head.append(chunk)
                             if is_content(chunk):
-                                self._answered(candidate, chunk.body.get("model"))
+                                self._answered(candidate, served_model(chunk.body))
                                 return OpenStream(head, chunks)
                 except BaseException:
                     await chunks.aclose()
@@ -110,9 +110,9 @@ class Attempts:
         return target.timeouts.total - (monotonic() - self.record.started)
 
     @contextmanager
-    def _attempt(self, target: Target) -> Iterator[None]:
+    def _attempt(self, candidate: Candidate) -> Iterator[None]:
         """Book one attempt with the way it ended."""
-        attempt = Attempt(target.name, monotonic())
+        attempt = Attempt(candidate.target.name, monotonic())
         self.record.attempts.append(attempt)
         try:
             yield
@@ -127,6 +127,8 @@ class Attempts:
             raise
         except BaseException:
             attempt.outcome = "cancelled"
+            if self.answered is None:
+                self._answered(candidate, None)  # it was at work, and will be paid for that
             raise
         finally:
             attempt.ended = monotonic()
@@ -146,11 +148,12 @@ class Attempts:
                 detail=str(error),
             )
 
-    async def _timed(self, target: Target, chunks: ChunkStream) -> ChunkStream:
+    async def _timed(self, candidate: Candidate, chunks: ChunkStream) -> ChunkStream:
         """The chunks under the target's time limits, booked as one attempt until the last of them."""
+        target = candidate.target
         first_content_by = monotonic() + target.timeouts.first_token
         content = False
-        with self._attempt(target):
+        with self._attempt(candidate):
             async with aclosing(chunks):
                 while True:
                     wait = target.timeouts.idle if content else first_content_by - monotonic()

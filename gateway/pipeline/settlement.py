@@ -29,6 +29,7 @@ from gateway.tokens import MESSAGE_TOKENS, TokenCounter
 
 log = structlog.get_logger(__name__)
 
+NOT_WORKED_ON = frozenset({"refused", "busy", "unreachable"})  # outcomes of attempts that limits do not count
 CLIENT_CLOSED = 499  # nginx's number for a caller that left; it is logged, never sent
 
 
@@ -51,12 +52,22 @@ class Bill:
 
     async def ready(self) -> None:
         """Wait for the tokenizer, if it will be needed."""
-        if self.usage is None:
+        if self._told() is None:
             await self.counter.ready()
+
+    def _told(self) -> Usage | None:
+        """What the upstream told, unless it says that nothing was used where something was said."""
+        usage = self.usage
+        if usage is not None and self.said and not (usage.input_tokens or usage.output_tokens):
+            return None
+        return usage
 
     def _estimate(self) -> Usage:
         if self.said is None:
-            return Usage()
+            attempts = self._record.attempts
+            if not attempts or attempts[-1].outcome != "cancelled":
+                return Usage()
+            self.said = []  # the caller left an upstream at work, which will want its money for the prompt at least
         asked = self.counter.count(slot.text for slot in self._call.slots)
         return Usage(
             input_tokens=asked + self._call.messages * MESSAGE_TOKENS,
@@ -71,13 +82,15 @@ class Bill:
             return
         self._settled = True
         record = self._record
-        usage = record.usage = self.usage or self._estimate()
+        usage = record.usage = self._told() or self._estimate()
         record.ended = monotonic()
         record.status = record.status or 200  # an error has set its own by now
-        if all(attempt.outcome == "refused" for attempt in record.attempts):
+        outcomes = {attempt.outcome for attempt in record.attempts}
+        if outcomes <= {"refused"}:
             return  # nobody worked on it: a refusal costs nothing and is no use, in limits neither
         record.cost = _billable(cost(usage, record.price or Price.free()), record)
-        self._hold.settle(usage, record.cost)
+        if not outcomes <= NOT_WORKED_ON:
+            self._hold.settle(usage, record.cost)
         try:
             self._ledger.record(entry(record, usage))
         except JournalError:
@@ -154,6 +167,7 @@ def entry(record: Record, usage: Usage) -> UsageEntry:
         key_name=principal.key_name,
         team=principal.team,
         user=principal.user or record.user,
+        key_user=principal.user,
         model=record.model,
         requested_model=record.requested_model,
         target=record.target,

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 SQLITE_BUSY_MS = 5_000
+MIGRATION_BUSY_MS = 600_000  # another process may be at it, over millions of rows
 CONNECT_SECONDS = 5.0
 # Replicas that start together must not migrate together. Any fixed number will do.
 _MIGRATION_LOCK = 0x51_1C_E6_A7
@@ -65,6 +66,11 @@ def _tune_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
     """Bring the schema to `revision`. Safe to call from several replicas at once."""
     async with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # Its driver begins no transaction before DDL: a migration that breaks off would stay half done, and another
+            # process could come between.
+            await connection.exec_driver_sql(f"PRAGMA busy_timeout={MIGRATION_BUSY_MS}")
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
         if engine.dialect.name == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         await connection.run_sync(_upgrade, revision)

@@ -167,11 +167,6 @@ async def rotate(
     return rotated
 
 
-async def ids_of_user(connection: AsyncConnection, user: str) -> Sequence[str]:
-    """Every key that names this user, revoked ones too."""
-    return (await connection.scalars(select(api_keys.c.id).where(api_keys.c.user == user))).all()
-
-
 async def page(
     connection: AsyncConnection,
     asked: KeyFilter,

@@ -5,7 +5,6 @@ A key names its team and user by id, whether or not there is a row of that id he
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,8 @@ from gateway.storage.audit import Actor, Change, changes, write_audit
 from gateway.storage.inserts import insert_if_new
 from gateway.storage.policies import Policy
 from gateway.storage.tables import api_keys, teams, users
+
+MAX_ID = 100  # characters that the tables' columns hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,6 @@ class Owner:
     created_at: datetime
     updated_at: datetime
     version: int
-
-
-def new_id(kind: Kind) -> str:
-    return f"{kind.word}_{secrets.token_hex(12)}"
 
 
 async def create(

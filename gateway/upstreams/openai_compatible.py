@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,7 +13,7 @@ import orjson
 
 from billing.usage import CachedTokens, Usage, UsageError
 from gateway.errors import ContextTooLong, InvalidRequest
-from gateway.pipeline.answer import Chunk, ChunkStream, Reply
+from gateway.pipeline.answer import Chunk, ChunkStream, Reply, served_model
 from gateway.pipeline.call import Call
 from gateway.telemetry.scrub import scrub
 from gateway.upstreams.base import ASSUMED_CAP, CapSource, Failure, OutputCap, UpstreamError
@@ -20,7 +21,9 @@ from gateway.upstreams.sse import EventParser, EventTooLarge
 
 OPENAI_URL = "https://api.openai.com/"
 _MAX_REPLY = 64 * 2**20
+_MAX_RETRY_AFTER = 86_400.0
 _MAX_ERROR = 64 * 2**10
+_LIMITS = ("max_completion_tokens", "max_tokens")
 _CALLERS_FAULT = frozenset({400, 422})
 
 
@@ -80,7 +83,7 @@ class OpenAICompatible:
         self._session: aiohttp.ClientSession | None = None
 
     async def complete(self, call: Call) -> Reply:
-        body = {**call.body, **self._output_limit(call), "model": self._model, "stream": False}
+        body = {**self._body(call), "stream": False}
         body.pop("stream_options", None)
         async with AsyncExitStack() as stack:
             response = await self._post(body, stack)
@@ -91,18 +94,12 @@ class OpenAICompatible:
             raise UpstreamError(Failure.ERROR, "the reply is not JSON") from None
         if not _well_formed(reply):
             raise UpstreamError(Failure.ERROR, "the reply is not a chat completion")
-        return Reply(reply, _usage(reply), reply.get("model"))
+        return Reply(reply, _usage(reply), served_model(reply))
 
     async def stream(self, call: Call) -> ChunkStream:
         # Usage is always asked for: the bill needs it, whether or not the caller does.
         options = {**(call.body.get("stream_options") or {}), "include_usage": True}
-        body = {
-            **call.body,
-            **self._output_limit(call),
-            "model": self._model,
-            "stream": True,
-            "stream_options": options,
-        }
+        body = {**self._body(call), "stream": True, "stream_options": options}
         async with AsyncExitStack() as stack:
             response = await self._post(body, stack)
             if response.content_type != "text/event-stream":
@@ -130,11 +127,19 @@ class OpenAICompatible:
             if open_choices or not finished:
                 raise UpstreamError(Failure.BROKEN, "the stream ended without its end marker")
 
-    def _output_limit(self, call: Call) -> dict[str, int]:
-        """The limit on output that the gate sets where the caller set none."""
+    def _body(self, call: Call) -> dict[str, Any]:
+        """The request as the provider gets it, with one limit on output at most, under the name it knows.
+
+        With two, or one that it does not know, it would go by another than the one that is held for.
+        """
+        body = {**call.body, "model": self._model}
+        told = [limit for name in _LIMITS if (limit := body.pop(name, None)) is not None]
         source = self._output_cap.source
-        sets = source is CapSource.CONFIGURED or (source is CapSource.ASSUMED and call.bind_output)
-        return {self._limit_field: self._output_cap.tokens} if sets and call.max_output_tokens is None else {}
+        if told:
+            body[self._limit_field] = min(told)
+        elif source is CapSource.CONFIGURED or (source is CapSource.ASSUMED and call.bind_output):
+            body[self._limit_field] = self._output_cap.tokens
+        return body
 
     async def _post(self, body: dict[str, Any], stack: AsyncExitStack) -> aiohttp.ClientResponse:
         """Send; return the response once its status is 200. Raises UpstreamError, GateError."""
@@ -221,8 +226,9 @@ def _usage(body: dict[str, Any]) -> Usage | None:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds; the date form of the header is left to our own back-off."""
+    """Seconds, at most a day; the date form of the header is left to our own back-off."""
     try:
-        return max(0.0, float(value)) if value is not None else None
+        seconds = float(value) if value is not None else math.nan
     except ValueError:
         return None
+    return None if math.isnan(seconds) else min(max(0.0, seconds), _MAX_RETRY_AFTER)

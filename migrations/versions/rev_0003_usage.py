@@ -37,6 +37,11 @@ SELECT dimension, 'day', start - start % 86400000000, series, model, value, max(
        sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(cost_micro), sum(cost_pico_rest)
 FROM usage_sums WHERE span = 'hour' GROUP BY dimension, start - start % 86400000000, series, model, value
 """
+KEYS_USERS = """
+UPDATE usage_records SET key_user = "user" WHERE EXISTS (
+    SELECT 1 FROM api_keys WHERE api_keys.id = usage_records.key_id AND api_keys."user" = usage_records."user"
+)
+"""
 TAGS = {
     "sqlite": "usage_records, json_each(usage_records.tags) AS tag",
     "postgresql": "usage_records, jsonb_each_text(usage_records.tags) AS tag",
@@ -46,6 +51,7 @@ TAGS = {
 def upgrade() -> None:
     for name in COUNTS:
         op.add_column("usage_records", sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("usage_records", sa.Column("key_user", sa.String(512)))
     sums = op.create_table(
         "usage_sums",
         sa.Column("dimension", sa.String(132), nullable=False),
@@ -71,6 +77,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_usage_sums_series_span_start", table_name="usage_sums")
     op.drop_table("usage_sums")
+    op.drop_column("usage_records", "key_user")
     for name in COUNTS:
         op.drop_column("usage_records", name)
 
@@ -78,6 +85,8 @@ def downgrade() -> None:
 def _fill(connection: sa.Connection, sums: sa.Table) -> None:
     # A request that was answered is one request to its provider; the rows did not say so until now.
     connection.execute(sa.text("UPDATE usage_records SET requests = 1 WHERE outcome = 'ok'"))
+    # Whose the key was is not in old rows; whose it is now, where the row names the same user, is the best there is.
+    connection.execute(sa.text(KEYS_USERS))
     for query in _queries(connection.dialect.name):
         for since in _days(connection):
             found = connection.execute(sa.text(query), {"since": since, "until": since + DAY}).mappings()
@@ -89,7 +98,8 @@ def _fill(connection: sa.Connection, sums: sa.Table) -> None:
 
 
 def _queries(dialect: str) -> Iterator[str]:
-    places = {"": "''", "key": "key_id", "team": "team", "user": '"user"', "target": "target", "endpoint": "endpoint"}
+    places = {"": "''", "user": '"user"'} | {name: name for name in ("team", "key_user", "target", "endpoint")}
+    places["key"] = "key_id"
     for dimension, value in places.items():
         label = "key_name" if dimension == "key" else "''"
         yield DAY_SUMS.format(

@@ -33,6 +33,7 @@ def entry(number: int | None = None, **changes: Any) -> UsageEntry:
         "key_name": "web shop",
         "team": "search",
         "user": "ann",
+        "key_user": "ann",
         "model": "assistant",
         "requested_model": "assistant",
         "target": "engine/smollm2-135m",

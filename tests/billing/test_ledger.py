@@ -78,6 +78,7 @@ async def test_a_record_becomes_a_row_with_every_field(db: AsyncEngine, tmp_path
         "key_name": "web shop",
         "team": "search",
         "user": "ann",
+        "key_user": "ann",
         "model": "assistant",
         "requested_model": "assistant",
         "target": "engine/smollm2-135m",

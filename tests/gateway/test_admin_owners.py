@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from adminkit import HOUSE, call, entries, models_of, ok, refused
@@ -44,13 +45,14 @@ async def test_an_owner_is_made_changed_and_removed(houses: RunningGate) -> None
     assert await entries(houses) == 6
 
 
-async def test_the_id_is_given_or_the_name_or_made(houses: RunningGate) -> None:
+async def test_the_id_is_given_or_the_name(houses: RunningGate) -> None:
     for kind in KINDS:
         assert (await ok(houses, "POST", f"/{kind}s", {"name": "search"}))["id"] == "search"
-        assert (await ok(houses, "POST", f"/{kind}s", {"name": "Team Söarch"}))["id"].startswith(f"{kind}_")
+        assert (await ok(houses, "POST", f"/{kind}s", {"name": " Team Söarch "}))["id"] == "Team Söarch"
         again = {"name": "another", "id": "search"}
         assert await refused(houses, "POST", f"/{kind}s", again) == (409, "already_exists", "id")
-        assert (await refused(houses, "POST", f"/{kind}s", {"name": "a", "id": "a b"}))[0] == 400
+        assert (await refused(houses, "POST", f"/{kind}s", {"name": "a", "id": "a\tb"}))[0] == 400
+        assert await refused(houses, "POST", f"/{kind}s", {"name": "x" * 101}) == (400, "invalid_value", "name")
         assert (await refused(houses, "POST", f"/{kind}s", {"name": "a", "models": ["nope"]}))[0] == 400
         assert (await refused(houses, "GET", f"/{kind}s/%00"))[0] == 400
         both = await asyncio.gather(*(call(houses, "POST", f"/{kind}s", {"name": "race"}) for _ in range(4)))
@@ -59,6 +61,27 @@ async def test_the_id_is_given_or_the_name_or_made(houses: RunningGate) -> None:
         rest = await ok(houses, "GET", f"/{kind}s?limit=2&cursor={page['next_cursor']}")
         assert [owner["name"] for owner in page["data"] + rest["data"]] == ["search", "Team Söarch", "race"]
         assert [owner["id"] for owner in (await ok(houses, "GET", f"/{kind}s?q=SEAR"))["data"]] == ["search"]
+
+
+@pytest.mark.parametrize("name", ["R&D / search", "50%/ü?#", "no\u00a0break", "a//b", "x" * 100])
+async def test_any_name_is_an_id_that_binds_keys_and_can_be_asked_for(house: RunningGate, name: str) -> None:
+    for kind in KINDS:
+        key = await ok(house, "POST", "/keys", {"name": "k", kind: name})
+        assert await models_of(house, key["key"]) == ["assistant", "gpt-small", "gpt-large"]
+        status, headers, made = await call(house, "POST", f"/{kind}s", {"name": name, "models": ["gpt-*"]})
+        assert (status, made["id"], made["name"]) == (201, name, name)
+        assert await models_of(house, key["key"]) == ["gpt-small", "gpt-large"]
+        path = headers["location"].removeprefix("/admin")
+        assert path == f"/{kind}s/{quote(name, safe='@+')}"
+        assert await ok(house, "GET", path) == made
+        assert (await ok(house, "PATCH", path, {"models": None}))["version"] == 2
+        assert await refused(house, "POST", f"/{kind}s", {"name": name}) == (409, "already_exists", "id")
+        await ok(house, "POST", f"/{kind}s", {"name": "another"})
+        page = await ok(house, "GET", f"/{kind}s?limit=1")
+        assert len((await ok(house, "GET", f"/{kind}s?cursor={page['next_cursor']}"))["data"]) == 1
+        await ok(house, "DELETE", f"/keys/{key['id']}")
+        assert (await ok(house, "DELETE", path))["id"] == name
+        assert await refused(house, "GET", path) == (404, f"{kind}_not_found", None)
 
 
 async def test_a_key_finds_its_team_by_name_only_where_that_is_one(houses: RunningGate) -> None:

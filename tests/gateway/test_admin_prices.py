@@ -122,6 +122,38 @@ async def test_each_change_is_in_the_audit_log_with_the_price_before(house: Runn
     assert last["after"]["price"] == {"input": "0", "output": "0", "per_request": "0.01"}
 
 
+async def test_a_price_may_be_one_field_and_its_time_a_date(house: RunningGate) -> None:
+    for start in ("2026-03-01", "2026-03-01T00:00:00", "2026-03-01T01:00:00+01:00"):
+        answer = await ok(house, "PUT", "/prices/openai/mine", {"price": TIERED, "effective_at": start})
+        assert (answer["price"], answer["effective_at"]) == (TIERED, "2026-03-01T00:00:00Z")
+        assert len(answer["history"]) == 1
+
+
+async def test_an_answer_says_since_when_the_override_holds(house: RunningGate) -> None:
+    assert (await ok(house, "GET", "/prices/assistant"))["effective_at"] is None
+    later = {**NEW, "effective_at": "2099-01-01"}
+    assert (await ok(house, "PUT", "/prices/openai/mine", later))["effective_at"] is None
+    await ok(house, "PUT", "/prices/openai/mine", {**NEW, "effective_at": "2026-01-01"})
+    await ok(house, "PUT", "/prices/openai/other", {**NEW, "effective_at": "2026-02-01"})
+    assert (await ok(house, "GET", "/prices/openai/mine"))["effective_at"] == "2026-01-01T00:00:00Z"
+    both = await ok(house, "GET", "/prices/assistant")
+    assert (both["price"], both["effective_at"]) == (NEW, None)
+    assert [target["effective_at"] for target in both["targets"]] == ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"]
+
+
+async def test_the_price_in_force_set_again_changes_nothing(houses: RunningGate) -> None:
+    first = await ok(houses, "PUT", "/prices/openai/mine", TIERED)
+    await ok(houses, "PUT", "/prices/openai/mine", {**NEW, "effective_at": "2099-01-01"})
+    await ok(houses, "PUT", "/prices/openai/other", NEW)
+    again = await ok(houses, "PUT", "/prices/openai/mine", {"price": TIERED})
+    assert (again["price"], again["effective_at"], len(again["history"])) == (TIERED, first["effective_at"], 2)
+    assert await entries(houses) == 3
+    assert len((await ok(houses, "PUT", "/prices/openai/mine", NEW))["history"]) == 3
+    assert len((await ok(houses, "PUT", "/prices/openai/mine", TIERED))["history"]) == 4
+    assert await entries(houses) == 5
+    assert len((await ok(houses, "PUT", "/prices/assistant", TIERED))["history"]) == 1, "it has none of its own yet"
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
@@ -134,7 +166,10 @@ async def test_each_change_is_in_the_audit_log_with_the_price_before(house: Runn
         ({**NEW, "outptu": "1"}, "outptu"),
         ({**NEW, "tiers": [{"above": 5}]}, "tiers.0"),
         ({**NEW, "tiers": [{"above": -5, "input": "1"}]}, "tiers.0.above"),
-        ({**NEW, "effective_at": "2026-01-01T00:00:00"}, "effective_at"),
+        ({"price": {"input": "1"}}, "price.output"),
+        ({"price": {}}, "price"),
+        ({"price": NEW, "input": "1"}, "price"),
+        ({"price": {**NEW, "tiers": [{"above": 5}]}}, "price.tiers.0"),
         ({**NEW, "effective_at": "0001-01-01T00:00:00+14:00"}, "effective_at"),
         ({**NEW, "effective_at": "soon"}, "effective_at"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
@@ -11,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adminkit import HOUSE, call, entries, ok, refused
+from adminkit import HOUSE, call, entries, models_of, ok, refused
 from gatekit import RunningGate, run_gate
 from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.cost import cost
 from billing.entry import UsageEntry
 from billing.prices import Price
+from billing.reports import Report
+from billing.reprice import Repricing
 from billing.tables import usage_records
 from billing.usage import Usage
+from gateway.admin.deps import AdminContext
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 PERIOD = {"since": "2026-11-24T00:00:00Z", "until": "2026-11-25T00:00:00Z"}
@@ -106,9 +111,111 @@ async def test_a_report_as_csv_has_the_rows_of_the_json_one(house: RunningGate) 
     assert found == [{name: str(safe.get(value, value)) for name, value in row.items()} for row in told]
 
 
+async def test_groups_may_be_repeated_and_times_without_a_zone_are_utc(house: RunningGate) -> None:
+    book(house, entry(1), entry(2, model="gpt-small"), entry(60 * 12), entry(-60 * 12 - 1))
+    told = await ok(house, "GET", "/usage?group_by=key&group_by=model,team")
+    assert told == await ok(house, "GET", "/usage?group_by=key,model,team")
+    assert len(told["rows"]) == 2
+    for begin, end in (("2026-11-24", "2026-11-25"), ("2026-11-24T00:00:00", "2026-11-25T00:00:00")):
+        assert (await ok(house, "GET", f"/usage?since={begin}&until={end}"))["total"]["requests"] == 2
+        assert len((await ok(house, "GET", f"/usage/records?since={begin}&until={end}"))["data"]) == 2
+        assert (await ok(house, "POST", "/usage/reprice", {"since": begin, "until": end}))["rows"] == 2
+
+
+async def test_rows_carry_the_names_of_today_right_behind_the_ids(
+    house: RunningGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.storage.names.IDS_AT_ONCE", 2)
+    await ok(house, "POST", "/teams", {"id": "search", "name": "Search and discovery"})
+    await ok(house, "POST", "/users", {"id": "jane", "name": "Jane Doe"})
+    key = (await ok(house, "POST", "/keys", {"name": "new name"}))["id"]
+    book(house, entry(1, key_id=key, key_name="old name", user="jane"))
+    book(house, *(entry(number, user=f"user-{number}", team=None) for number in range(2, 6)))
+    query = "/usage?group_by=user,key,team,model"
+    rows = (await ok(house, "GET", query))["rows"]
+    assert list(rows[0])[:7] == ["user", "user_name", "key", "key_name", "team", "team_name", "model"]
+    assert [tuple(row.values())[:6] for row in rows] == [
+        ("jane", "Jane Doe", key, "new name", "search", "Search and discovery"),
+        *((f"user-{number}", f"user-{number}", "key_1", "shop", None, None) for number in range(2, 6)),
+    ]
+    found = await fetch_csv(house, f"{query}&format=csv")
+    assert found == [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
+
+
+async def test_many_reports_at_once_leave_connections_for_key_look_ups(
+    house: RunningGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await viewer(house, "client")
+    asked, under_way, most = 0, 0, 0
+    all_asked, release = asyncio.Event(), asyncio.Event()
+
+    async def count(_: AdminContext) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 24:  # more than any pool has
+            all_asked.set()
+
+    async def slow(database: AsyncEngine, *_: Any) -> Report:
+        nonlocal under_way, most
+        async with database.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            under_way += 1
+            most = max(most, under_way)
+            await release.wait()
+            under_way -= 1
+        return Report([], {})
+
+    monkeypatch.setattr("gateway.admin.usage._catch_up", count)
+    monkeypatch.setattr("gateway.admin.usage.usage", slow)
+    reports = [asyncio.create_task(call(house, "GET", "/usage")) for _ in range(24)]
+    await all_asked.wait()
+    assert await models_of(house, key) == ["assistant", "gpt-small", "gpt-large"]
+    release.set()
+    assert {status for status, _, _ in await asyncio.gather(*reports)} == {200}
+    assert most == 2
+
+
+async def test_a_report_without_a_turn_in_time_is_503_and_the_next_one_gets_it(
+    small_house: RunningGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(*_: Any) -> Report:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.admin.usage.usage", endless)
+        patch.setattr("gateway.admin.usage.REPORT_SECONDS", 0.05)
+        for answer in await asyncio.gather(*(refused(small_house, "GET", "/usage") for _ in range(5))):
+            assert answer[:2] == (503, "storage_unavailable")
+    assert (await ok(small_house, "GET", "/usage"))["rows"] == []
+
+
+async def test_one_repricing_is_made_at_a_time(small_house: RunningGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: Any, **__: Any) -> Repricing:
+        begun.set()
+        await release.wait()
+        return Repricing()
+
+    monkeypatch.setattr("gateway.admin.usage.reprice", slow)
+    first = asyncio.create_task(call(small_house, "POST", "/usage/reprice", PERIOD))
+    await begun.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.admin.usage.REPORT_SECONDS", 0.05)
+        assert (await refused(small_house, "POST", "/usage/reprice", PERIOD))[:2] == (503, "storage_unavailable")
+    assert (await call(small_house, "GET", "/usage"))[0] == 200
+    release.set()
+    assert (await first)[0] == 200
+    assert (await call(small_house, "POST", "/usage/reprice", PERIOD))[0] == 200
+
+
 async def test_an_empty_report_as_csv_has_its_header(house: RunningGate) -> None:
     async with house.http.get(f"{house.url}/admin/usage?group_by=team&format=csv", headers=house.headers) as response:
-        assert await response.text() == "team,requests,input_tokens,cached_input_tokens,output_tokens,cost_usd\r\n"
+        assert (
+            await response.text()
+            == "team,team_name,requests,input_tokens,cached_input_tokens,output_tokens,cost_usd\r\n"
+        )
 
 
 async def test_records_come_in_pages_each_once(house: RunningGate) -> None:
@@ -143,7 +250,10 @@ async def test_a_query_that_cannot_be_is_400(small_house: RunningGate) -> None:
         ("/usage?tag=a=%00", "group_by"),
         ("/usage?bucket=year", "bucket"),
         ("/usage?format=xml", "format"),
-        ("/usage?since=2026-01-01T00:00:00", "since"),
+        ("/usage?since=2026-13-01", "since"),
+        ("/usage?group_by=key,team&group_by=key", "group_by"),
+        ("/usage?tag=a=1&tag=b=1&tag=a=2", "tag"),
+        ("/usage?tag=a=1&tag=a=1", "tag"),
         ("/usage/records?since=yesterday", "since"),
         ("/usage/records?cursor=nonsense", "cursor"),
         ("/usage/records?limit=0", "limit"),

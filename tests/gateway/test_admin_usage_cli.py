@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import typer
-from sqlalchemy import select
+from sqlalchemy import Executable, insert, select, update
 from typer.testing import CliRunner, Result
 
 from billing.entry import UsageEntry
@@ -26,7 +26,7 @@ from gateway.cli.reconcile import reconcile
 from gateway.cli.reprice import reprice
 from gateway.cli.usage import instant, usage
 from gateway.storage.database import migrate, open_database
-from gateway.storage.tables import audit_log
+from gateway.storage.tables import audit_log, teams
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CONFIG = """
@@ -92,6 +92,16 @@ def stored(directory: Path, column: Any) -> Sequence[Any]:
     return asyncio.run(read())
 
 
+def execute(directory: Path, statement: Executable) -> None:
+    async def write() -> None:
+        database = open_database(f"sqlite+aiosqlite:///{directory}/house.db")
+        async with database.begin() as connection:
+            await connection.execute(statement)
+        await database.dispose()
+
+    asyncio.run(write())
+
+
 def run(*words: str, config: Path) -> Result:
     return CliRunner().invoke(app, [*words, "--config", str(config)])
 
@@ -109,9 +119,35 @@ def test_usage_is_told_as_a_table_json_and_csv(config: Path) -> None:
     found = list(csv.DictReader(io.StringIO(out(*asked, "--csv", config=config), newline="")))
     assert table[0] == list(found[0]) == list(told["rows"][0])
     assert [line[0] for line in table[1:]] == [row["team"] for row in found] == ["search", ""]
-    assert (found[0]["key_name"], table[1][2]) == ("'=shop", "=shop")
+    assert table[0][:4] == ["team", "team_name", "key", "key_name"]
+    assert (found[0]["key_name"], table[1][3]) == ("'=shop", "=shop")
     assert [row["cost_usd"] for row in told["rows"]] == ["0.002", "0.001"]
     assert told["total"]["cost_usd"] == "0.003"
+
+
+def test_names_of_today_stand_beside_the_ids(config: Path) -> None:
+    rest = {"guards": [], "tags": {}, "created_at": NOON, "updated_at": NOON, "version": 1}
+    execute(config.parent, insert(teams).values(id="search", name="Search and discovery", **rest))
+    asked = ("usage", "--by", "team", "--since", "2026-11-24", "--until", "2026-11-25", "--json")
+    rows = json.loads(out(*asked, config=config))["rows"]
+    assert [(row["team"], row["team_name"]) for row in rows] == [("search", "Search and discovery"), (None, None)]
+
+
+def test_what_callers_write_breaks_no_table(config: Path) -> None:
+    nasty = "a\tb\nc\x1b[31m\u202e"
+    execute(config.parent, update(usage_records).values(model=nasty, served_model=nasty, user=nasty))
+    asked = ("--since", "2026-11-24", "--until", "2026-11-25")
+    shown = "a\ufffdb\ufffdc\ufffd[31m\ufffd"
+    by_user = ("usage", "--by", "user", *asked)
+    assert out(*by_user, config=config).splitlines()[1].split("\t")[:2] == [shown, shown]
+    assert json.loads(out(*by_user, "--json", config=config))["rows"][0]["user"] == nasty
+    file = io.StringIO(out(*by_user, "--csv", config=config), newline="")
+    assert next(csv.DictReader(file))["user"] == nasty
+    assert out("reprice", *asked, config=config).splitlines()[1].split("\t")[0] == shown
+    bill = invoice(config.parent, "date,model,cost_usd\n2026-11-24,mine,0.003\n")
+    table = run("reconcile", bill, *asked, config=config).stdout.splitlines()
+    assert shown in {line.split("\t")[1] for line in table}
+    assert {len(line.split("\t")) for line in table} == {len(table[0].split("\t"))}
 
 
 def test_usage_without_groups_is_the_total(config: Path) -> None:

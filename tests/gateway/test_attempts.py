@@ -152,7 +152,7 @@ def bill() -> Iterator[tuple[Bill, CountingLedger]]:
     ledger, made = CountingLedger(), record()
     tried, _ = attempts(FakeUpstream())
     made.attempts = tried.record.attempts
-    with tried._attempt(tried.candidates[0].target):
+    with tried._attempt(tried.candidates[0]):
         pass
     yield Bill(cast(Ledger, ledger), True, CALL, made, Hold("hold")), ledger
 

@@ -101,6 +101,9 @@ def bearer(secret: str = KEY) -> dict[str, Any]:
         [("x-api-key", KEY), ("authorization", f"Bearer {KEY}"), ("api-key", KEY)],
         [("authorization", "Bearer "), ("x-api-key", KEY)],
         [("host", "x/#@y"), ("x-api-key", KEY)],
+        [("authorization", "Basic cHJveHk6c2VjcmV0"), ("x-api-key", KEY)],
+        [("authorization", "Basic cHJveHk6c2VjcmV0"), ("api-key", KEY)],
+        [("authorization", "Digest"), ("authorization", f"Bearer {KEY}")],
     ],
 )
 async def test_a_key_may_come_in_any_of_three_headers(
@@ -118,7 +121,8 @@ async def test_a_key_may_come_in_any_of_three_headers(
         [("authorization", KEY)],
         [("authorization", f"Bearer {KEY}"), ("x-api-key", ADMIN_KEY)],
         [("authorization", f"Bearer {KEY}"), ("authorization", f"Bearer {ADMIN_KEY}")],
-        [("authorization", f"Basic {KEY}"), ("x-api-key", KEY)],
+        [("authorization", f"Basic {KEY}"), ("x-api-key", "")],
+        [("authorization", f"Basic {KEY}"), ("x-api-key", "sg-unknown")],
         [("authorization", "Bearer ' OR '1'='1")],
         [("authorization", "Bearer sg-' OR '1'='1")],
         [("authorization", "Bearer sg-\0")],

@@ -94,7 +94,7 @@ def test_how_much_an_answer_may_have(tmp_path: Path) -> None:
     assert configured["openai/gpt-4o-mini"] == OutputCap(500, CapSource.CONFIGURED)
 
 
-async def test_a_configured_limit_is_sent_to_the_provider_with_calls_that_set_none(
+async def test_the_provider_gets_one_limit_on_output_by_the_name_it_knows(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
     text = f"""
@@ -104,10 +104,11 @@ models:
 """
     call = {"model": "assistant", "messages": [{"role": "user", "content": "hi"}]}
     async with run_gate(tmp_path, text) as gate:
-        for more in ({}, {"max_tokens": 7}, {"max_completion_tokens": 8}):
+        both = {"max_tokens": 9, "max_completion_tokens": 100_000}
+        for more in ({}, {"max_tokens": 7}, {"max_completion_tokens": 8}, both):
             assert (await gate.post({**call, **more}))[0] == 200
     sent = [(body.get("max_tokens"), body.get("max_completion_tokens")) for body in upstream.requests]
-    assert sent == [(500, None), (7, None), (None, 8)]
+    assert sent == [(500, None), (7, None), (8, None), (9, None)]
 
 
 @pytest.fixture

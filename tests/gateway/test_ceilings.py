@@ -428,8 +428,13 @@ async def test_rate_limit_headers_are_openais(gate: RunningGate, upstream: Scrip
     assert 1 <= int(refused.value.response.headers["retry-after"]) <= 60
 
 
-async def test_refusals_are_counted_by_kind(gate: RunningGate) -> None:
+async def test_refusals_are_counted_by_kind(gate: RunningGate, upstream: ScriptedUpstream) -> None:
     poor, slow = await key(gate, **budget("0.012")), await key(gate, limits={"tokens_per_minute": 1})
+
+    async def answer(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return web.json_response({**completion("Hello."), "usage": usage(1, 10)})
+
+    upstream.answer = answer
     for caller in (poor, poor, poor, slow):
         await gate.post(CALL, **caller)
     metrics = await gate.metrics()

@@ -69,6 +69,16 @@ def test_a_key_is_made_rotated_listed_and_revoked_in_the_name_of_the_cli(config:
         command(config, "rotate", key_id)
 
 
+def test_a_name_breaks_no_line_of_the_list(config: Path, tmp_path: Path) -> None:
+    async def make() -> None:
+        async with run_gate(tmp_path, HOUSE) as gate:
+            await ok(gate, "POST", "/keys", {"name": "a\u202eb\u0085c\u2028d", "team": "t\u009b31m"})
+
+    asyncio.run(make())
+    (line,) = command(config, "list").split("\n")
+    assert line.split("\t")[4:] == ["t\ufffd31m", "a\ufffdb\ufffdc\ufffdd"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from billing.prices import Price
@@ -17,6 +20,7 @@ from gateway.cli.prices import app
 from gateway.storage.audit import Actor
 from gateway.storage.database import migrate, open_database
 from gateway.storage.prices import PriceRepository
+from gateway.storage.tables import audit_log
 
 CONFIG = """
 server: {{state_dir: {directory}/state}}
@@ -84,6 +88,46 @@ def test_an_operators_list_takes_the_place_of_the_bundled_one(config: Path, tmp_
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["prices.json"]
     shown = "input 5, output 6; above 128000: input 7"
     assert lines(run("list", config=config))["openai/gpt-4o-mini"] == ("list", shown)
+
+
+def audited(directory: Path) -> list[tuple[str, str, str, Any, Any]]:
+    async def read() -> list[tuple[str, str, str, Any, Any]]:
+        log = audit_log.c
+        database = open_database(f"sqlite+aiosqlite:///{directory}/house.db")
+        await migrate(database)
+        async with database.connect() as connection:
+            query = select(log.actor_id, log.action, log.target, log.before, log.after).order_by(log.id)
+            found = [tuple(row) for row in await connection.execute(query)]
+        await database.dispose()
+        return found
+
+    return asyncio.run(read())
+
+
+def write_list(path: Path, *models: str) -> dict[str, Any]:
+    """A price list, and what the audit log says of it."""
+    entry = {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+    path.write_text(json.dumps(dict.fromkeys(models, entry)))
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "models": len(models)}
+
+
+def test_a_new_list_is_in_the_audit_log_with_the_one_before(config: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    before, after = write_list(first, "a", "b"), write_list(second, "c")
+    for file in (first, second):
+        assert run("update", str(file), config=config).exit_code == 0
+    assert audited(tmp_path) == [
+        ("cli", "prices.update", "first.json", None, before),
+        ("cli", "prices.update", "second.json", before, after),
+    ]
+
+
+def test_a_list_that_cannot_be_put_in_place_leaves_no_entry(config: Path, tmp_path: Path) -> None:
+    write_list(tmp_path / "new.json", "a")
+    (tmp_path / "state").write_text("a file where the directory should be")
+    ran = run("update", str(tmp_path / "new.json"), config=config)
+    assert ran.exit_code == 1
+    assert audited(tmp_path) == []
 
 
 @pytest.mark.parametrize("content", ["not json", "[]", '{"m": {"mode": "chat"}}', None])

@@ -241,21 +241,22 @@ async def test_more_than_was_held_is_booked_all_the_same(lab: Lab) -> None:
 
 
 async def test_only_the_first_refusal_for_what_is_spent_says_so(lab: Lab) -> None:
-    await lab.seed({"key:a:day": 50})
-    hold = await lab.take(budget(100, 40))
+    await lab.seed({"key:a:hardly": 79})
+    assert not (await refused(lab, budget(100, 22, "key:a:hardly"))).first
+    await lab.seed({"key:a:day": 80})
+    hold = await lab.take(budget(100, 15))
     firsts = [
         (await refused(lab, budget(100, amount))).first
         for amount in (
-            101,  # more than the budget ever allows
-            20,  # no room for what is held
-            51,
-            51,
+            10,  # no room for what is held
+            21,
+            21,
         )
     ]
-    assert firsts == [False, False, True, False]
+    assert firsts == [False, True, False]
     await lab.seed({"key:a:next day": 100})
     assert (await refused(lab, budget(100, 1, "key:a:next day"))).first
-    await lab.store.settle(hold, [budget(100, 40)], [0])
+    await lab.store.settle(hold, [budget(100, 15)], [0])
 
 
 async def test_a_refusal_names_the_claim_with_the_longest_wait(lab: Lab) -> None:

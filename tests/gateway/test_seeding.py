@@ -25,7 +25,6 @@ from gateway.admission.stores.base import Granted, Unseeded
 from gateway.admission.stores.memory import MemoryStore
 from gateway.errors import StorageUnavailable
 from gateway.storage.database import migrate, open_database
-from gateway.storage.tables import api_keys
 
 NOON = datetime(2026, 3, 29, 12, tzinfo=UTC)
 USD = 10**12
@@ -46,7 +45,14 @@ class House:
     def spend(self, usd: str, *, at: datetime = NOON, **whose: object) -> None:
         """Book a finished request."""
         self.made += 1
-        fields = {"key_id": "k1", "team": "search", "user": "ann", "tags": {"customer": "acme"}, **whose}
+        fields = {
+            "key_id": "k1",
+            "team": "search",
+            "user": "ann",
+            "key_user": "ann",
+            "tags": {"customer": "acme"},
+            **whose,
+        }
         self.ledger.record(
             UsageEntry(
                 id=f"e{self.made}", request_id="r", at=at, key_name="k", endpoint="chat/completions", status=200,
@@ -100,51 +106,30 @@ async def test_a_budget_is_told_what_its_owner_spent_in_its_window(
 ) -> None:
     house.spend("5")  # still on its way to the database
     house.spend("2", key_id="k2")
-    house.spend("11", key_id="k3", team="other", user="bob", tags={"customer": "else"})
+    house.spend("11", key_id="k3", team="other", user="bob", key_user="bob", tags={"customer": "else"})
     house.spend("13", at=NOON - timedelta(days=1))
     house.spend("17", at=NOON + timedelta(days=1))
-    await give_ann_two_keys(house)
     wanted = need(kind, owner)
     await reserve(house, wanted)
     assert await house.spent(wanted) == spent * USD
 
 
-async def give_ann_two_keys(house: House) -> None:
-    async with house.database.begin() as connection:
-        for key in ("k1", "k2"):
-            await connection.execute(
-                api_keys.insert().values(
-                    id=key,
-                    name=key,
-                    role="client",
-                    user="ann",
-                    guards=[],
-                    tags={},
-                    limits={},
-                    budgets=[],
-                    created_at=NOON,
-                    updated_at=NOON,
-                    version=1,
-                )
-            )
-
-
 async def test_what_strangers_spend_in_a_users_name_is_not_the_users(house: House) -> None:
-    await give_ann_two_keys(house)
     house.spend("5")
-    house.spend("90", key_id="stranger")  # its callers wrote {"user": "ann"}
+    house.spend("90", key_id="stranger", key_user=None)  # its callers wrote {"user": "ann"}
     wanted = need("user", "ann")
     await reserve(house, wanted)
     assert await house.spent(wanted) == 5 * USD
 
 
-async def test_what_a_key_spent_for_another_user_before_is_not_the_users(house: House) -> None:
-    await give_ann_two_keys(house)
-    house.spend("5")
-    house.spend("90", user="bob")
-    wanted = need("user", "ann")
-    await reserve(house, wanted)
-    assert await house.spent(wanted) == 5 * USD
+async def test_what_a_key_spent_stays_the_users_that_it_belonged_to(house: House) -> None:
+    house.spend("5", key_id="moved")
+    house.spend("90", key_id="moved", user="bob", key_user="bob")
+    for owner, spent in (("ann", 5), ("bob", 90)):
+        wanted = need("user", owner)
+        house.made += 1
+        await reserve(house, wanted)
+        assert await house.spent(wanted) == spent * USD
 
 
 async def test_a_total_budget_is_told_everything(house: House) -> None:

@@ -64,7 +64,7 @@ class Refused(msgspec.Struct, frozen=True):
 
     `retry_after`: seconds until there is room if nothing is added; for CONCURRENT and for a BUDGET with room but for
     what is held, 1. None: not before the BUDGET's window ends, or never (the amount is above the limit). `first`: it
-    is the first refusal of that BUDGET in its window for what is spent, not for what is held.
+    is the first refusal of that BUDGET in its window with 80 % or more of it spent, not for what is held.
     """
 
     index: int

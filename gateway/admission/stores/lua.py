@@ -74,6 +74,20 @@ local function forget_after_window(key, expires, now)
   end
 end
 
+-- Give back what a hold took whose settlement will not come; its budgets are to be read from the ledger anew.
+local function release(record)
+  for i = 2, #record do
+    local kind, counter, taken = record[i][1], record[i][2], record[i][3]
+    if kind == CONCURRENT then
+      if redis.call('DECRBY', counter, whole(taken)) <= 0 then redis.call('DEL', counter) end
+    elseif kind == BUDGET then
+      local held = redis.call('HGET', counter, 'held')
+      if held then redis.call('HSET', counter, 'held', minus(held, taken)) end
+      redis.call('HDEL', counter, 'seeded')
+    end
+  end
+end
+
 -- A rate as it stands in this second. Nothing is written before `add`.
 local function read_rate(key, second)
   local found = redis.call('HMGET', key, 'sum', 'from', whole(second))

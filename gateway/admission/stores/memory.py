@@ -158,7 +158,7 @@ class MemoryStore:
         index = waits.index(longest)
         first = False
         budget, claim = counters[index], claims[index]
-        if type(budget) is BudgetCounter and longest == math.inf and claim.amount <= claim.limit:
+        if type(budget) is BudgetCounter and longest == math.inf and budget.spent * 5 >= claim.limit * 4:
             first = not budget.refused
             budget.refused = True
         return Refused(

@@ -21,7 +21,7 @@ from hashlib import sha1
 
 from gateway.admission.stores.lua import COMMON
 
-__all__ = ["BEAT", "BUDGET", "RESERVE", "SCRIPTS", "SEED", "SETTLE", "SWEEP", "Script"]
+__all__ = ["BEAT", "BUDGET", "PURGE", "RESERVE", "SCRIPTS", "SEED", "SETTLE", "SWEEP", "Script"]
 
 
 class Script:
@@ -79,7 +79,7 @@ if worst then
   local wait = claims[worst].wait
   local first = 0
   if claims[worst][1] == BUDGET and wait == NEVER and not claims[worst].refused
-      and not above(claims[worst][3], claims[worst][2]) then
+      and tonumber(claims[worst].spent) * 5 >= tonumber(claims[worst][2]) * 4 then
     redis.call('HSET', claims[worst].key, 'refused', 1)
     first = 1
   end
@@ -226,17 +226,7 @@ if not dead then return cmsgpack.pack({0, 0}) end
 local key = ARGV[2] .. dead
 local found = redis.call('HRANDFIELD', key, ARGV[4], 'WITHVALUES')
 for i = 1, #found, 2 do
-  local record = cmsgpack.unpack(found[i + 1])
-  for j = 2, #record do
-    local kind, counter, taken = record[j][1], record[j][2], record[j][3]
-    if kind == CONCURRENT then
-      if redis.call('DECRBY', counter, whole(taken)) <= 0 then redis.call('DEL', counter) end
-    elseif kind == BUDGET then
-      local held = redis.call('HGET', counter, 'held')
-      if held then redis.call('HSET', counter, 'held', minus(held, taken)) end
-      redis.call('HDEL', counter, 'seeded')
-    end
-  end
+  release(cmsgpack.unpack(found[i + 1]))
   redis.call('HDEL', key, found[i])
 end
 if redis.call('EXISTS', key) == 0 then redis.call('ZREM', KEYS[2], dead) end
@@ -244,4 +234,21 @@ return cmsgpack.pack({#found / 2, 1})
 """
 )
 
-SCRIPTS = (RESERVE, SETTLE, SEED, BUDGET, BEAT, SWEEP)
+PURGE = Script(
+    COMMON
+    + """
+-- KEYS: clock, holds:replica. ARGV: the holds that the replica itself knows of (msgpack).
+-- Releases all others: a server that came back with data of before knows holds that were settled since.
+local known = {}
+for _, hold in ipairs(cmsgpack.unpack(ARGV[1])) do known[hold] = true end
+for _, hold in ipairs(redis.call('HKEYS', KEYS[2])) do
+  if not known[hold] then
+    release(cmsgpack.unpack(redis.call('HGET', KEYS[2], hold)))
+    redis.call('HDEL', KEYS[2], hold)
+  end
+end
+return cmsgpack.pack({})
+"""
+)
+
+SCRIPTS = (RESERVE, SETTLE, SEED, BUDGET, BEAT, SWEEP, PURGE)

@@ -88,6 +88,9 @@ class ValkeyStore:
         self._sent = 0  # settlements that wait for the reply
         self._drained = asyncio.Event()
         self._told = False  # that the server is away
+        self._connected = False  # ever
+        # After an outage: budgets that were seeded since. The server may have come back with data of before.
+        self._known_since: set[str] | None = None
         self._be(replica or uuid4().hex)
 
     @property
@@ -119,6 +122,10 @@ class ValkeyStore:
 
     async def reserve(self, hold: str, claims: Sequence[Claim]) -> Granted | Refused | Unseeded:
         link = self._up()
+        if (known := self._known_since) is not None:
+            doubted = [i for i, c in enumerate(claims) if c.kind is Kind.BUDGET and c.counter not in known]
+            if doubted:
+                return Unseeded(doubted)
         keys = [self._clock, self._replicas, self._holds, self._name(SETTLED_FOLDER, hold)]
         keys += [self._name(FOLDERS[claim.kind], claim.counter) for claim in claims]
         packed = msgspec.msgpack.encode([_packed(claim) for claim in claims])
@@ -153,6 +160,8 @@ class ValkeyStore:
         keys = [self._name(FOLDERS[Kind.BUDGET], counter) for counter in spent]
         known = msgspec.msgpack.encode([[str(pico), expires.get(counter, 0)] for counter, pico in spent.items()])
         await _ask(self._up(), scripts.SEED, [self._clock, *keys], (self._time(), known))
+        if self._known_since is not None:
+            self._known_since |= spent.keys()
 
     async def budget(self, counter: str) -> tuple[int, int]:
         reply = await _ask(self._up(), scripts.BUDGET, [self._name(FOLDERS[Kind.BUDGET], counter)], ())
@@ -272,6 +281,11 @@ class ValkeyStore:
         self._told = False
         for _ in range(len(self._unsent)):
             self._settle(self._unsent.popleft())
+        if self._connected:
+            mine = msgspec.msgpack.encode([hold.encode() for hold in self._held])
+            link.run(scripts.PURGE, [self._clock, self._holds], (mine,), _ignore)
+            self._known_since = set()
+        self._connected = True
         return True
 
     def _lost(self, link: Link) -> None:
@@ -284,6 +298,10 @@ async def _ask(link: Link, script: scripts.Script, keys: Sequence[bytes], argume
     reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     link.run(script, keys, arguments, into(reply))
     return await reply
+
+
+def _ignore(_: bytes | StoreUnavailable) -> None:
+    """Of no interest: a connection that breaks is made anew, and then it is asked again."""
 
 
 def _packed(claim: Claim) -> list[object]:
