@@ -53,7 +53,7 @@ def usage(
         return
     rows = rows if groups else [total]
     if as_csv:
-        typer.echo(to_csv(columns, rows), nl=False)
+        typer.echo(to_csv(columns, rows), nl=False, color=True)  # or what looks like a colour is taken out
     else:
         print_row(columns)
         for row in rows:

@@ -44,7 +44,9 @@ def expected(made: Sequence[UsageEntry]) -> dict[tuple[Any, ...], tuple[int, ...
     for one in made:
         row = one.row()
         places = [("", ""), ("key", one.key_id)]
-        places += [(name, row[name]) for name in ("team", "user", "target", "endpoint") if row[name] is not None]
+        places += [
+            (name, row[name]) for name in ("team", "user", "key_user", "target", "endpoint") if row[name] is not None
+        ]
         places += [(f"tag:{name}", value) for name, value in one.tags.items() if len(name) <= 128]
         for dimension, value in places:
             for span, length in MICROS.items():

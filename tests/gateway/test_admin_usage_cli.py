@@ -138,7 +138,7 @@ def test_what_callers_write_breaks_no_table(config: Path) -> None:
     execute(config.parent, update(usage_records).values(model=nasty, served_model=nasty, user=nasty))
     asked = ("--since", "2026-11-24", "--until", "2026-11-25")
     shown = "a\ufffdb\ufffdc\ufffd[31m\ufffd"
-    by_user = ("usage", "--by", "user", *asked)
+    by_user = ("usage", "--by", "user,endpoint", *asked)  # of two dimensions: from the rows themselves
     assert out(*by_user, config=config).splitlines()[1].split("\t")[:2] == [shown, shown]
     assert json.loads(out(*by_user, "--json", config=config))["rows"][0]["user"] == nasty
     file = io.StringIO(out(*by_user, "--csv", config=config), newline="")

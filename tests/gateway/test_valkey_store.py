@@ -609,3 +609,31 @@ async def test_counters_of_past_windows_leave_the_server(lab: Lab, server: Valke
     await lab.store.seed({"key:a:total": 5}, {"key:a:total": 0})
     assert server.ttl(f"{prefix}budget:key:a:total") == -1
     assert lab.clock.now == START
+
+
+async def test_a_server_that_comes_back_with_data_of_before_is_set_right(valkey_url: str, server: Valkey) -> None:
+    prefix = own_prefix()
+    async with valkey_store(valkey_url, Clock(), prefix=prefix, replica="me") as store:
+        lab = Lab(store, Clock())
+        await lab.seed({"key:a:day": 0, "key:b:day": 0})
+        claims = [running(1), budget(100, 40)]
+        hold, other = await lab.take(*claims), await lab.take(running(1, "key:b:running"), budget(100, 25, "key:b:day"))
+        with Valkey.from_url(valkey_url) as raw:
+            before = {key: raw.dump(key) for key in raw.keys(f"{prefix}*")}
+            await store.settle(hold, claims, [1, 30])
+            for key in raw.keys(f"{prefix}:settled:*"):
+                raw.delete(key)
+            for key, value in before.items():
+                raw.restore(key, 0, value, replace=True)
+            raw.client_kill_filter(_type="normal", skipme=True)
+        await until(lambda: not store.available)
+        await until(lambda: store.available)
+        # What was held for the settled one is given back, what is under way is not; and the ledger is asked anew.
+        assert await store.budget("key:a:day") == (0, 0)
+        assert await store.budget("key:b:day") == (0, 25)
+        assert await store.reserve("next", claims) == Unseeded([1])
+        await lab.seed({"key:a:day": 30})
+        assert not await lab.room(budget(100, 71))
+        await lab.take(*claims)
+        await store.settle(other, [running(1, "key:b:running"), budget(100, 25, "key:b:day")], [1, 5])
+        assert await store.budget("key:b:day") == (5, 0)

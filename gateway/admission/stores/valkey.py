@@ -282,7 +282,7 @@ class ValkeyStore:
         for _ in range(len(self._unsent)):
             self._settle(self._unsent.popleft())
         if self._connected:
-            mine = msgspec.msgpack.encode([hold.encode() for hold in self._held])
+            mine = msgspec.msgpack.encode(list(self._held))
             link.run(scripts.PURGE, [self._clock, self._holds], (mine,), _ignore)
             self._known_since = set()
         self._connected = True
@@ -301,7 +301,7 @@ async def _ask(link: Link, script: scripts.Script, keys: Sequence[bytes], argume
 
 
 def _ignore(_: bytes | StoreUnavailable) -> None:
-    """Of no interest: a connection that breaks is made anew, and then it is asked again."""
+    """A connection that broke is made anew, and then this is asked again; a script that failed is logged by the link."""
 
 
 def _packed(claim: Claim) -> list[object]:
