@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, make_url, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 SQLITE_BUSY_MS = 5_000
+WAL_ATTEMPTS = 50
 MIGRATION_BUSY_MS = 600_000  # another process may be at it, over millions of rows
 CONNECT_SECONDS = 5.0
 # Replicas that start together must not migrate together. Any fixed number will do.
@@ -53,14 +56,23 @@ def open_database(url: str) -> AsyncEngine:
 
 def _tune_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        f"busy_timeout={SQLITE_BUSY_MS}",
-        "foreign_keys=ON",
-    ):
+    for pragma in (f"busy_timeout={SQLITE_BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
+    _write_ahead(cursor)
     cursor.close()
+
+
+def _write_ahead(cursor: DBAPICursor) -> None:
+    """Turn on the write-ahead log. SQLite does not wait here for another process that is at it: so we do."""
+    for attempt in range(WAL_ATTEMPTS):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if attempt + 1 == WAL_ATTEMPTS:
+                raise
+            time.sleep(SQLITE_BUSY_MS / 1e3 / WAL_ATTEMPTS)  # holds the loop up, but only when a file is made
+        else:
+            return
 
 
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -95,3 +96,27 @@ def test_a_url_that_cannot_be_used_is_refused_without_its_password(database_url:
     with pytest.raises(DatabaseConfigError) as refused:
         open_database(database_url)
     assert "secret" not in str(refused.value)
+
+
+async def test_processes_that_migrate_a_new_file_at_once_all_succeed(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'new.db'}"
+    engines = [open_database(url) for _ in range(3)]
+    await asyncio.gather(*(migrate(engine) for engine in engines))
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_a_migration_that_breaks_off_leaves_the_schema_of_before(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise RuntimeError("killed")
+
+    engine = open_database(database_url)
+    await migrate(engine, "0002")
+    with monkeypatch.context() as patched:
+        patched.setattr("alembic.op.create_index", killed)  # the last step of 0003
+        with pytest.raises(RuntimeError, match="killed"):
+            await migrate(engine)
+    await migrate(engine)
+    await engine.dispose()

@@ -301,7 +301,7 @@ async def _ask(link: Link, script: scripts.Script, keys: Sequence[bytes], argume
 
 
 def _ignore(_: bytes | StoreUnavailable) -> None:
-    """A connection that broke is made anew, and then this is asked again; a script that failed is logged by the link."""
+    """A connection that broke is made anew and then asked this again; a script that failed is logged by the link."""
 
 
 def _packed(claim: Claim) -> list[object]:
