@@ -72,6 +72,14 @@ async def transaction(admin: AdminContext) -> AsyncIterator[AsyncConnection]:
         raise StorageUnavailable("The database did not answer in time; try again.") from None
 
 
+@asynccontextmanager
+async def changing(admin: AdminContext) -> AsyncIterator[AsyncConnection]:
+    """A transaction that may change who may do what: once it is committed, every key is looked up anew."""
+    async with transaction(admin) as connection:
+        yield connection
+    admin.authenticator.forget()
+
+
 def check_version(expected: str | None, version: int) -> None:
     """Hold `If-Match` against what is stored. Raises Conflict."""
     if expected is not None and expected != "*" and int(expected.removeprefix("W/").strip('"')) != version:

@@ -21,12 +21,12 @@ from pydantic import BaseModel
 from sqlalchemy import and_, delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.admin.deps import context, transaction
+from gateway.admin.deps import changing, context
 from gateway.admission.authenticate import credential
 from gateway.admission.principals import Principal
 from gateway.errors import Conflict
-from gateway.storage.inserts import insert_if_new
 from gateway.storage.keys import PREFIX, hash_secret, new_secret
+from gateway.storage.rows import insert_if_new
 from gateway.storage.tables import idempotency
 
 KEPT = timedelta(hours=24)
@@ -91,7 +91,7 @@ async def once(request: Request, caller: Principal, key: str | None, body: BaseM
     Raises Conflict where the key came with another request before, StorageUnavailable.
     """
     now = datetime.now(UTC)
-    async with transaction(context(request)) as connection:
+    async with changing(context(request)) as connection:
         if key is None:
             yield Post(connection, now)
         else:

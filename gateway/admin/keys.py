@@ -8,7 +8,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from gateway.admin.deps import Admin, IfMatch, Writer, actor, check_version, may_read, set_version, transaction
+from gateway.admin.deps import (
+    Admin,
+    IfMatch,
+    Writer,
+    actor,
+    changing,
+    check_version,
+    may_read,
+    set_version,
+    transaction,
+)
 from gateway.admin.idempotency import IdempotencyKey, once
 from gateway.admin.pages import Cursor, Filter, Id, Instant, Limit, decode_cursor, encode_cursor
 from gateway.admin.policies import Body, Label, PolicyAnswer, PolicyBody, PolicyPatch, check_known, patched
@@ -128,7 +138,6 @@ async def create_key(
             made = _answer(key, post.now)
             await post.keep(made, secret)
             answer = made.model_dump()
-    admin.authenticator.forget()
     response.headers["location"] = f"/admin/keys/{answer['id']}"
     set_version(response, answer["version"])
     return NewKeyAnswer(**answer, key=secret)
@@ -174,7 +183,7 @@ async def change_key(
 ) -> KeyAnswer:
     """Given fields change, `null` clears, absent ones stay; `limits` and `tags` are merged alike (RFC 7396)."""
     now = datetime.now(UTC)
-    async with transaction(admin) as connection:
+    async with changing(admin) as connection:
         key = _changeable(await keys.lock(connection, key_id))
         check_version(if_match, key.version)
         asked = patched(key.fields.as_json(), body, KeyRequest)
@@ -182,7 +191,6 @@ async def change_key(
         if "expires_at" in body.model_fields_set:
             _check_expiry(asked.expires_at, now)
         key = await keys.change(connection, actor(request, caller), key, asked.fields(), now)
-    admin.authenticator.forget()
     set_version(response, key.version)
     return _answer(key, now)
 
@@ -193,11 +201,10 @@ async def revoke_key(
 ) -> KeyAnswer:
     """For good. It stays listed, because rows of the ledger name it."""
     now = datetime.now(UTC)
-    async with transaction(admin) as connection:
+    async with changing(admin) as connection:
         key = _found(await keys.lock(connection, key_id))
         check_version(if_match, key.version)
         key = await keys.revoke(connection, actor(request, caller), key, now)
-    admin.authenticator.forget()
     set_version(response, key.version)
     return _answer(key, now)
 
@@ -223,7 +230,6 @@ async def rotate_key(
             made = RotatedKeyAnswer(**_answer(key, post.now).model_dump(), key="", old_secrets_until=until)
             await post.keep(made, secret)
             answer = made.model_dump()
-    admin.authenticator.forget()
     set_version(response, answer["version"])
     return RotatedKeyAnswer(**{**answer, "key": secret})
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from fastapi import Path, Request, Response
 from pydantic import Field
 
-from gateway.admin.deps import AdminContext, actor, check_version, set_version, transaction
+from gateway.admin.deps import AdminContext, actor, changing, check_version, set_version, transaction
 from gateway.admin.idempotency import Post
 from gateway.admin.pages import NO_CONTROLS, decode_cursor, encode_cursor
 from gateway.admin.policies import Label, PolicyAnswer, PolicyBody, PolicyPatch, check_known, patched
@@ -92,27 +92,24 @@ async def change(
     model: type[OwnerRequest],
 ) -> Owner:
     now = datetime.now(UTC)
-    async with transaction(admin) as connection:
+    async with changing(admin) as connection:
         owner = found(kind, await owners.lock(connection, kind, owner_id))
         check_version(if_match, owner.version)
         asked = patched(owner.fields.as_json(), body, model)
         check_known(asked, body.model_fields_set, admin)
-        owner = await owners.change(connection, actor(request, caller), kind, owner, asked.fields(), now)
-    admin.authenticator.forget()
-    return owner
+        return await owners.change(connection, actor(request, caller), kind, owner, asked.fields(), now)
 
 
 async def remove(
     request: Request, admin: AdminContext, caller: Principal, kind: Kind, owner_id: str, if_match: str | None
 ) -> Owner:
     now = datetime.now(UTC)
-    async with transaction(admin) as connection:
+    async with changing(admin) as connection:
         owner = found(kind, await owners.lock(connection, kind, owner_id))
         check_version(if_match, owner.version)
         if await keys.any_active(connection, kind, owner_id, now):
             raise Conflict(f"The {kind.word} has keys that work; revoke them first.", code="in_use")
         await owners.remove(connection, actor(request, caller), kind, owner, now)
-    admin.authenticator.forget()
     return owner
 
 

@@ -24,6 +24,7 @@ from pydantic import (
 from billing.budgets import Budget, Window, zone
 from billing.money import display
 from gateway.admin.deps import AdminContext
+from gateway.admin.pages import NO_CONTROLS
 from gateway.admission.limits import MAX_LIMIT, Limits
 from gateway.admission.principals import matches
 from gateway.errors import InvalidRequest
@@ -46,9 +47,7 @@ def _zone_name(name: str) -> str:
     return zone(name).key
 
 
-Label = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
+Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_CONTROLS)]
 Names = Annotated[list[Label], Field(max_length=200)]
 Tags = Annotated[dict[Label, Label], Field(max_length=32)]
 Count = Annotated[int, Field(strict=True, ge=1, le=MAX_LIMIT)]

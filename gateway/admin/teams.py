@@ -63,7 +63,6 @@ async def create_team(
             await post.keep(answer)
         else:
             answer = TeamAnswer(**post.answer)
-    admin.authenticator.forget()
     owners.set_made(response, TEAM, answer)
     return answer
 

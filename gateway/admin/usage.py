@@ -18,7 +18,7 @@ from billing.records import to_csv
 from billing.reports import ReportError, usage
 from billing.reprice import RepriceError, Selection, reprice
 from gateway.admin.deps import Admin, AdminContext, Writer, actor, may_read
-from gateway.admin.pages import Cursor, Filter, Instant, Limit, decode_cursor, encode_cursor
+from gateway.admin.pages import NO_CONTROLS, Cursor, Filter, Instant, Limit, decode_cursor, encode_cursor
 from gateway.admin.policies import Body
 from gateway.errors import InvalidRequest, StorageUnavailable
 from gateway.storage.names import with_name_columns, with_names
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/admin/usage", tags=["usage"])
 Since = Annotated[Instant | None, Query(description="From this time on (included).")]
 Until = Annotated[Instant | None, Query(description="Before this time.")]
 Format = Annotated[Literal["json", "csv"], Query(description="CSV has a header, and no total.")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=NO_CONTROLS)]
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}

@@ -70,7 +70,6 @@ async def create_user(
             await post.keep(answer)
         else:
             answer = UserAnswer(**post.answer)
-    admin.authenticator.forget()
     owners.set_made(response, USER, answer)
     return answer
 

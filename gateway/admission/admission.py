@@ -119,22 +119,12 @@ class Admission:
 
     def _demand(self, bindings: Sequence[Binding], call: Call, candidates: Sequence[Candidate], at: datetime) -> Demand:
         """What the call may come to at most. An answer that nothing else bounds is bounded from here on."""
+        budgeted = has_budget(bindings)
         output = call.max_output_tokens
         if output is None:
             output = max(candidate.target.output_cap.tokens for candidate in candidates) * call.choices
-            call.bind_output = has_budget(bindings)
-        cost = Decimal(0)
-        if has_budget(bindings):
-            if call.body.get("service_tier") == "priority":
-                raise Unsupported(
-                    "'service_tier: priority' has a price of its own, which no budget knows.", param="service_tier"
-                )
-            for candidate in candidates:
-                if candidate.price is not None:
-                    seconds = candidate.target.timeouts.total
-                    cost = max(cost, worst(candidate.price, call.input_estimate, output, seconds))
-                elif not self._scopes.allow_unpriced:
-                    raise unpriced(candidate)
+            call.bind_output = budgeted
+        cost = self._worst_cost(call, candidates, output) if budgeted else Decimal(0)
         return Demand(
             at=at,
             model=candidates[0].model.name,
@@ -143,6 +133,20 @@ class Admission:
             bounded=call.max_output_tokens is not None,
             cost_pico=to_pico(min(cost, MAX_USD)),
         )
+
+    def _worst_cost(self, call: Call, candidates: Sequence[Candidate], output: int) -> Decimal:
+        """At the dearest candidate, in USD. Raises BudgetExceeded, Unsupported where it cannot be known."""
+        if call.surcharged is not None:
+            message = f"{call.surcharged!r} as asked has a price of its own, so its cost cannot be held under a budget."
+            raise Unsupported(message, param=call.surcharged)
+        cost = Decimal(0)
+        for candidate in candidates:
+            if candidate.price is not None:
+                seconds = candidate.target.timeouts.total
+                cost = max(cost, worst(candidate.price, call.input_estimate, output, seconds))
+            elif not self._scopes.allow_unpriced:
+                raise unpriced(candidate)
+        return cost
 
     async def _reserve(self, hold: Hold, at: datetime) -> None:
         claims = [need.claim for need in hold.needs]

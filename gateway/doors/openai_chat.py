@@ -69,10 +69,18 @@ def parse(raw: bytes) -> Call:
         slots=slots,
         input_estimate=estimate_tokens(slots, len(request.messages)) + _unread(body),
         messages=len(request.messages),
+        surcharged=_surcharged(body),
         choices=request.n or 1,
         max_output_tokens=min(limits) * (request.n or 1) if limits else None,
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
     )
+
+
+def _surcharged(body: dict[str, Any]) -> str | None:
+    """The field that asks for priority, or for searches that are paid by the piece."""
+    if body.get("service_tier") == "priority":
+        return "service_tier"
+    return "web_search_options" if body.get("web_search_options") is not None else None
 
 
 def _unread(body: dict[str, Any]) -> int:

@@ -125,10 +125,13 @@ class Attempts:
         except GateError:
             attempt.outcome = "refused"
             raise
-        except BaseException:
+        except (asyncio.CancelledError, GeneratorExit):
             attempt.outcome = "cancelled"
             if self.answered is None:
                 self._answered(candidate, None)  # it was at work, and will be paid for that
+            raise
+        except BaseException:
+            attempt.outcome = Failure.ERROR.value  # a fault of ours
             raise
         finally:
             attempt.ended = monotonic()

@@ -28,6 +28,7 @@ class Call:
     max_output_tokens: int | None = None  # over all choices
     choices: int = 1
     messages: int = 0
+    surcharged: str | None = None  # the field that asks for what a price per token does not cover
     bind_output: bool = False  # what is held for this call rests on a cap that only we know: send it
     tenant: str = ""  # whose caches and placeholders these are; set once the caller is known
     include_usage: bool = False  # the caller asked for a usage chunk at the end of the stream

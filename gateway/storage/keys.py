@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.admission.principals import Role
 from gateway.storage import owners
 from gateway.storage.audit import Actor, Change, changes, write_audit
 from gateway.storage.policies import Policy
+from gateway.storage.rows import in_pages, lock_row
 from gateway.storage.tables import api_keys, key_secrets
 
 PREFIX = "sg-"
@@ -120,8 +121,7 @@ async def get(connection: AsyncConnection, key_id: str) -> StoredKey | None:
 
 async def lock(connection: AsyncConnection, key_id: str) -> StoredKey | None:
     """The key, unchanged by anyone else until the transaction ends."""
-    # An update that changes nothing locks the row in PostgreSQL and takes the write lock of SQLite.
-    await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(version=api_keys.c.version))
+    await lock_row(connection, api_keys, key_id)
     return await get(connection, key_id)
 
 
@@ -176,18 +176,13 @@ async def page(
 ) -> Sequence[StoredKey]:
     """Keys in the order they were made, from behind `after` (a key's created_at and id) on."""
     column = api_keys.c
-    query = _select().order_by(column.created_at, column.id).limit(limit)
+    query = in_pages(_select(), api_keys, limit, after, asked.q)
     if asked.team is not None:
         query = query.where(column.team == asked.team)
     if asked.user is not None:
         query = query.where(column.user == asked.user)
     if asked.state is not None:
         query = query.where(_in_state(asked.state, now))
-    if asked.q is not None:
-        found = (column.name.icontains(asked.q, autoescape=True), column.id.icontains(asked.q, autoescape=True))
-        query = query.where(or_(*found))
-    if after is not None:
-        query = query.where(tuple_(column.created_at, column.id) > after)
     return [from_columns(row._asdict()) for row in await connection.execute(query)]
 
 

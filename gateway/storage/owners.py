@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Table, delete, or_, select, tuple_, update
+from sqlalchemy import Column, Table, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.admission.principals import Role
 from gateway.storage.audit import Actor, Change, changes, write_audit
-from gateway.storage.inserts import insert_if_new
 from gateway.storage.policies import Policy
+from gateway.storage.rows import in_pages, insert_if_new, lock_row
 from gateway.storage.tables import api_keys, teams, users
 
 MAX_ID = 100  # characters that the tables' columns hold
@@ -77,9 +77,7 @@ async def get(connection: AsyncConnection, kind: Kind, owner_id: str) -> Owner |
 
 async def lock(connection: AsyncConnection, kind: Kind, owner_id: str) -> Owner | None:
     """The one of that id, unchanged by anyone else until the transaction ends."""
-    # An update that changes nothing locks the row in PostgreSQL and takes the write lock of SQLite.
-    table = kind.table
-    await connection.execute(update(table).where(table.c.id == owner_id).values(version=table.c.version))
+    await lock_row(connection, kind.table, owner_id)
     return await get(connection, kind, owner_id)
 
 
@@ -106,12 +104,7 @@ async def page(
     connection: AsyncConnection, kind: Kind, limit: int, after: tuple[datetime, str] | None, q: str | None
 ) -> Sequence[Owner]:
     """In the order they were made, from behind `after` (created_at and id) on. `q` is in the name or the id."""
-    table = kind.table
-    query = select(table).order_by(table.c.created_at, table.c.id).limit(limit)
-    if after is not None:
-        query = query.where(tuple_(table.c.created_at, table.c.id) > after)
-    if q is not None:
-        query = query.where(or_(table.c.name.icontains(q, autoescape=True), table.c.id.icontains(q, autoescape=True)))
+    query = in_pages(select(kind.table), kind.table, limit, after, q)
     return [from_columns(row._asdict()) for row in await connection.execute(query)]
 
 

@@ -21,7 +21,7 @@ from billing.pricebook import Override
 from billing.prices import Price
 from billing.tables import model_prices
 from gateway.storage.audit import Actor, Change, write_audit
-from gateway.storage.inserts import insert_if_new
+from gateway.storage.rows import insert_if_new
 
 STORAGE_SECONDS = 8.0  # longer than SQLite waits for another writer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ def attempts(*upstreams: FakeUpstream, retries: int = 2, total: float = 300.0) -
         waits.append(seconds)
 
     limits = Timeouts(total=total)
-    targets = [Target(f"t{n}", up, None, retries=retries, timeouts=limits) for n, up in enumerate(upstreams)]
+    targets = [Target(f"t{n}", up, retries=retries, timeouts=limits) for n, up in enumerate(upstreams)]
     model = Model("m", tuple(targets))
     return Attempts([Candidate(model, target) for target in targets], record(), random.Random(1), sleep), waits
 
@@ -114,6 +115,18 @@ async def test_a_request_at_fault_ends_the_search() -> None:
     with pytest.raises(InvalidRequest):
         await tried.complete(CALL)
     assert (outcomes(tried), second.calls) == ([("t0", "refused")], 0)
+
+
+async def test_a_fault_of_ours_is_no_caller_that_left() -> None:
+    """Only whoever leaves an upstream at work pays for it."""
+    tried, _ = attempts(FakeUpstream([RuntimeError("a bug")]))
+    with pytest.raises(RuntimeError):
+        await tried.complete(CALL)
+    assert (outcomes(tried), tried.answered) == ([("t0", "error")], None)
+    left, _ = attempts(FakeUpstream([cast(Exception, asyncio.CancelledError())]))
+    with pytest.raises(asyncio.CancelledError):
+        await left.complete(CALL)
+    assert (outcomes(left), left.answered) == ([("t0", "cancelled")], left.candidates[0])
 
 
 async def test_a_stream_that_fails_before_content_leaves_nothing_behind() -> None:

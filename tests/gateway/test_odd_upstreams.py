@@ -100,11 +100,15 @@ async def test_an_upstream_that_is_busy_costs_no_request(gate: RunningGate, upst
     assert [(row.status, row.cost_pico > 0) for row in await gate.rows()] == [(429, False)] * 3 + [(200, True)]
 
 
-async def test_priority_service_is_refused_under_a_budget(gate: RunningGate, upstream: ScriptedUpstream) -> None:
+@pytest.mark.parametrize("asked", [{"service_tier": "priority"}, {"web_search_options": {}}])
+async def test_what_no_price_covers_is_refused_under_a_budget(
+    gate: RunningGate, upstream: ScriptedUpstream, asked: dict[str, Any]
+) -> None:
     caller = await limited(gate, budgets=[{"limit_usd": "5", "window": "day"}])
-    status, _, body = await gate.post({**CALL, "service_tier": "priority"}, **caller)
-    assert (status, body["error"]["param"]) == (400, "service_tier") and not upstream.requests
-    assert (await gate.post({**CALL, "service_tier": "priority"}))[0] == 200
+    status, _, body = await gate.post({**CALL, **asked}, **caller)
+    assert (status, body["error"]["param"]) == (400, next(iter(asked))) and not upstream.requests
+    assert (await gate.post({**CALL, **asked}))[0] == 200
+    assert (await gate.post({**CALL, "service_tier": "flex", "web_search_options": None}, **caller))[0] == 200
 
 
 async def test_what_is_no_text_is_held_for_too(gate: RunningGate) -> None:

@@ -480,6 +480,21 @@ async def test_a_hold_taken_here_ends_here_though_the_server_is_back(fallback: L
     assert await store.reserve("next", claims) == Unseeded([1])
 
 
+async def test_a_sum_read_before_something_was_spent_here_is_not_trusted(fallback: Local, valkey_url: str) -> None:
+    store, claims = fallback.store, [budget(100, 60)]
+    with stopped(valkey_url) as go_on:
+        await store.reserve("h", claims)
+        await store.seed({"key:a:day": 0}, {})
+        assert isinstance(await store.reserve("h", claims), Granted)
+        await store.settle("h", claims, [30])
+        go_on()
+        await until(lambda: fallback.primary.available)
+    await store.seed({"key:a:day": 0}, {})
+    assert await store.reserve("next", claims) == Unseeded([0])
+    await store.seed({"key:a:day": 30}, {})
+    assert isinstance(await store.reserve("next", claims), Granted)
+
+
 # Ways in
 
 

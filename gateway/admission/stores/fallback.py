@@ -18,8 +18,7 @@ __all__ = ["FallbackStore"]
 class FallbackStore:
     """A LimitStore that takes holds in `primary`, or in `local` while that is away. A hold ends where it was taken.
 
-    What a BUDGET spent in `local` is in the ledger but not in `primary`. Once that is back, such a counter is said to
-    be Unseeded until it has been seeded.
+    What a BUDGET spent in `local` is in the ledger but not in `primary`, which is told to ask for it.
     """
 
     remote = True
@@ -28,18 +27,9 @@ class FallbackStore:
         self._primary = primary
         self._local = local
         self._behind = False  # `primary` has served since `local` last learned what was spent
-        self._owed: set[str] = set()  # budgets with spending that `primary` does not know
-        self._asked: set[str] = set()  # the same, and somebody was told to seed them
         self._asked_here: set[str] = set()  # budgets that somebody was told to seed in `local`
 
     async def reserve(self, hold: str, claims: Sequence[Claim]) -> Granted | Refused | Unseeded:
-        if (self._owed or self._asked) and self._primary.available:
-            unknown = [i for i, c in enumerate(claims) if c.counter in self._owed or c.counter in self._asked]
-            if unknown:
-                names = {claims[i].counter for i in unknown}
-                self._asked |= names
-                self._owed -= names
-                return Unseeded(unknown)
         try:
             answer = await self._primary.reserve(hold, claims)
         except StoreUnavailable:
@@ -57,11 +47,9 @@ class FallbackStore:
         if not self._local.knows(hold):
             return await self._primary.settle(hold, claims, used)
         spendings = await self._local.settle(hold, claims, used)
-        self._owed |= {
-            claim.counter
-            for claim, spending in zip(claims, spendings, strict=True)
-            if spending is not None and spending.after > spending.before
-        }
+        for claim, spending in zip(claims, spendings, strict=True):
+            if spending is not None and spending.after > spending.before:
+                self._primary.doubt(claim.counter)
         return spendings
 
     async def seed(self, spent: Mapping[str, int], expires: Mapping[str, int]) -> None:
@@ -69,7 +57,6 @@ class FallbackStore:
         self._asked_here -= here
         try:
             await self._primary.seed(spent, expires)
-            self._asked -= spent.keys()
         except StoreUnavailable:
             here = set(spent)
         await self._local.seed({name: spent[name] for name in here}, expires)

@@ -8,7 +8,7 @@ at once until it is back, and settlements wait for it.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 PROBE_SECONDS = 1.0
 CLOSE_SECONDS = 2.0
 MAX_UNSENT = 10_000
+MAX_TRUSTED = 100_000
 SWEEP_HOLDS = 100  # released in one run of the script
 HOLDS, SETTLED_FOLDER = b"holds:", b"settled:"
 FOLDERS = {Kind.RATE: b"rate:", Kind.CONCURRENT: b"running:", Kind.BUDGET: b"budget:"}
@@ -51,6 +52,42 @@ class _Settlement:
     claims: Sequence[Claim]
     used: Sequence[int]
     reply: asyncio.Future[bytes] | None = None
+
+
+class _Trusted:
+    """Budgets whose counter on the server has all that was spent. After an outage that is shown by seeding them anew.
+
+    One that is doubted is not trusted by a seed that was asked for before: it brings what was known then. Those
+    longest not met are forgotten first, and then seeded once more than need be.
+    """
+
+    def __init__(self) -> None:
+        self._counters: OrderedDict[str, bool] = OrderedDict()  # True: trusted. False: doubted, and nobody asked since
+
+    def asks(self, counter: str) -> bool:
+        """Whether it must be seeded; its next seed is then taken to answer this."""
+        if self._counters.get(counter):
+            self._counters.move_to_end(counter)
+            return False
+        self._counters.pop(counter, None)
+        return True
+
+    def seeded(self, counter: str) -> None:
+        if self._counters.get(counter, True):
+            self._put(counter, True)
+
+    def doubt(self, counter: str) -> None:
+        self._put(counter, False)
+
+    def lose(self) -> None:
+        """The server was away, and may have come back with data of before."""
+        self._counters = OrderedDict((counter, False) for counter, trusted in self._counters.items() if not trusted)
+
+    def _put(self, counter: str, trusted: bool) -> None:
+        self._counters[counter] = trusted
+        self._counters.move_to_end(counter)
+        if len(self._counters) > MAX_TRUSTED:
+            self._counters.popitem(last=False)
 
 
 class ValkeyStore:
@@ -89,8 +126,7 @@ class ValkeyStore:
         self._drained = asyncio.Event()
         self._told = False  # that the server is away
         self._connected = False  # ever
-        # After an outage: budgets that were seeded since. The server may have come back with data of before.
-        self._known_since: set[str] | None = None
+        self._trusted: _Trusted | None = None  # None: every budget, for there has been no outage
         self._be(replica or uuid4().hex)
 
     @property
@@ -122,8 +158,8 @@ class ValkeyStore:
 
     async def reserve(self, hold: str, claims: Sequence[Claim]) -> Granted | Refused | Unseeded:
         link = self._up()
-        if (known := self._known_since) is not None:
-            doubted = [i for i, c in enumerate(claims) if c.kind is Kind.BUDGET and c.counter not in known]
+        if (trusted := self._trusted) is not None:
+            doubted = [i for i, c in enumerate(claims) if c.kind is Kind.BUDGET and trusted.asks(c.counter)]
             if doubted:
                 return Unseeded(doubted)
         keys = [self._clock, self._replicas, self._holds, self._name(SETTLED_FOLDER, hold)]
@@ -160,8 +196,15 @@ class ValkeyStore:
         keys = [self._name(FOLDERS[Kind.BUDGET], counter) for counter in spent]
         known = msgspec.msgpack.encode([[str(pico), expires.get(counter, 0)] for counter, pico in spent.items()])
         await _ask(self._up(), scripts.SEED, [self._clock, *keys], (self._time(), known))
-        if self._known_since is not None:
-            self._known_since |= spent.keys()
+        if self._trusted is not None:
+            for counter in spent:
+                self._trusted.seeded(counter)
+
+    def doubt(self, counter: str) -> None:
+        """Something was spent of this BUDGET that the server does not know: its next reservation is Unseeded."""
+        if self._trusted is None:
+            self._trusted = _Trusted()
+        self._trusted.doubt(counter)
 
     async def budget(self, counter: str) -> tuple[int, int]:
         reply = await _ask(self._up(), scripts.BUDGET, [self._name(FOLDERS[Kind.BUDGET], counter)], ())
@@ -284,7 +327,8 @@ class ValkeyStore:
         if self._connected:
             mine = msgspec.msgpack.encode(list(self._held))
             link.run(scripts.PURGE, [self._clock, self._holds], (mine,), _ignore)
-            self._known_since = set()
+            self._trusted = self._trusted or _Trusted()
+            self._trusted.lose()
         self._connected = True
         return True
 
