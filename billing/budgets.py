@@ -6,6 +6,7 @@ clocks change has 23 or 25 hours, and no instant belongs to two windows or to no
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -16,7 +17,7 @@ import msgspec
 
 from billing.money import MoneyError, to_pico
 
-__all__ = ["Budget", "BudgetError", "Span", "Window", "zone"]
+__all__ = ["Budget", "BudgetError", "Span", "Window", "check_distinct", "zone"]
 
 
 class BudgetError(ValueError):
@@ -69,6 +70,18 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 # The window last asked for, of each kind in each zone: the one that nearly every request lies in.
 _latest: dict[tuple[Window, str], Span] = {}
+
+
+def check_distinct(budgets: Iterable[Budget]) -> None:
+    """Raises BudgetError if two are for the same window in the same zone: only the lower one could ever bind."""
+    seen: set[tuple[Window, str]] = set()
+    for budget in budgets:
+        place = budget.window, budget.timezone
+        if place in seen:
+            raise BudgetError(
+                f"two are for the window {budget.window.value!r} in {budget.timezone}; give the lower one"
+            )
+        seen.add(place)
 
 
 @lru_cache(maxsize=256)

@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from billing.budgets import Budget, Window, zone
+from billing.budgets import Budget, Window, check_distinct, zone
 from billing.money import display
 from gateway.admin.deps import AdminContext
 from gateway.admin.pages import NO_CONTROLS
@@ -132,17 +132,12 @@ class PolicyAnswer(BaseModel):
 
 
 def _budgets(bodies: Iterable[BudgetBody]) -> tuple[Budget, ...]:
-    budgets: dict[tuple[str, str], Budget] = {}
-    for body in bodies:
-        if (body.window, body.timezone) in budgets:
-            message = f"'budgets' has two for the window {body.window.value!r} in {body.timezone}; give the lower one."
-            raise InvalidRequest(message, param="budgets", code="invalid_value")
-        try:
-            budget = Budget(limit=body.limit_usd, window=body.window, timezone=body.timezone)
-        except ValueError as error:
-            raise InvalidRequest(f"'budgets': {error}.", param="budgets", code="invalid_value") from None
-        budgets[body.window, body.timezone] = budget
-    return tuple(budgets.values())
+    try:
+        budgets = tuple(Budget(limit=body.limit_usd, window=body.window, timezone=body.timezone) for body in bodies)
+        check_distinct(budgets)
+    except ValueError as error:
+        raise InvalidRequest(f"'budgets': {error}.", param="budgets", code="invalid_value") from None
+    return budgets
 
 
 def check_known(asked: PolicyBody, given: Iterable[str], admin: AdminContext) -> None:

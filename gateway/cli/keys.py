@@ -183,10 +183,14 @@ def _tag(pair: str) -> tuple[str, str]:
 
 
 def _budgets(texts: Sequence[str]) -> tuple[Budget, ...]:
-    budgets = [_budget(text) for text in texts]
-    if len({(budget.window, budget.timezone) for budget in budgets}) < len(budgets):
-        raise UsageError("--budget: two are for the same window; give the lower one")
-    return tuple(budgets)
+    from billing.budgets import BudgetError, check_distinct
+
+    budgets = tuple(_budget(text) for text in texts)
+    try:
+        check_distinct(budgets)
+    except BudgetError as error:
+        raise UsageError(f"--budget: {error}") from None
+    return budgets
 
 
 def _budget(text: str) -> Budget:

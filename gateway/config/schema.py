@@ -13,15 +13,16 @@ from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
-from billing.budgets import Budget, Window
+from billing.budgets import Budget, BudgetError, Window, check_distinct
 from billing.prices import Price
 from engine.config import EngineConfig, KVCacheConfig, KVDtype, Weights
 from engine.errors import EngineConfigError
 from gateway.admission import limits
 from gateway.config import faults, source
 from gateway.config.values import (
+    Amount,
     Count,
     DatabaseUrl,
     Dollars,
@@ -100,12 +101,21 @@ class TagBudget(Section):
     """A ceiling over all calls that carry one tag."""
 
     tag: Tag  # "customer=acme"
-    limit_usd: Dollars
+    limit_usd: Amount
     window: Window
     timezone: TimeZone = "UTC"
 
     def to_budget(self) -> Budget:
         return Budget(limit=self.limit_usd, window=self.window, timezone=self.timezone)
+
+
+def _check_distinct(tags: tuple[TagBudget, ...]) -> tuple[TagBudget, ...]:
+    for tag in {entry.tag for entry in tags}:
+        try:
+            check_distinct(entry.to_budget() for entry in tags if entry.tag == tag)
+        except BudgetError as error:
+            raise ValueError(f"{tag}: {error}") from None
+    return tags
 
 
 class Webhook(Section):
@@ -124,7 +134,7 @@ class Budgets(Section):
     unpriced: Literal["refuse", "allow"] = "refuse"
     thresholds: tuple[Annotated[Integer, Field(ge=1, le=100)], ...] = (50, 80, 100)
     webhook: Webhook | None = None
-    tags: tuple[TagBudget, ...] = ()
+    tags: Annotated[tuple[TagBudget, ...], AfterValidator(_check_distinct)] = ()
 
 
 class Prices(Section):
@@ -142,10 +152,9 @@ class Timeouts(Section):
     total: Duration = 300.0
 
 
-class PriceTier(Section):
-    """Other prices for a request of more than `above` input tokens: for all of its tokens."""
+class TokenPrices(Section):
+    """US dollars per million tokens."""
 
-    above: Count
     input: Dollars | None = None
     cached_input: Dollars | None = None
     cache_write: Dollars | None = None
@@ -155,19 +164,18 @@ class PriceTier(Section):
     audio_output: Dollars | None = None
 
 
-class TargetPrice(Section):
+class PriceTier(TokenPrices):
+    """Other prices for a request of more than `above` input tokens: for all of its tokens."""
+
+    above: Count
+
+
+class TargetPrice(TokenPrices):
     """US dollars: tokens by the million, the rest by the piece; see `billing.prices.Price` for what defaults to what.
 
     `margin` is added to the sum ("0.05": 5 %), `batch_discount` taken off.
     """
 
-    input: Dollars | None = None
-    cached_input: Dollars | None = None
-    cache_write: Dollars | None = None
-    output: Dollars | None = None
-    reasoning: Dollars | None = None
-    audio_input: Dollars | None = None
-    audio_output: Dollars | None = None
     per_image: Dollars | None = None
     per_request: Dollars | None = None
     per_compute_second: Dollars | None = None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from billing.budgets import zone
+from billing.money import MAX_USD, display
 from billing.prices import MAX_DECIMALS, MAX_PRICE
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
@@ -52,22 +53,27 @@ def parse_size(value: object) -> int:
     return int(size)
 
 
-def parse_price(value: object) -> Decimal:
+def parse_amount(value: object, most: Decimal = MAX_USD) -> Decimal:
     """US dollars as an exact decimal, from a text or a number; at most twelve decimals, never negative.
 
     Raises ValueError with the reason.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise ValueError('must be a price in US dollars, such as "0.15"')
+        raise ValueError('must be US dollars, such as "0.15"')
     try:
-        price = Decimal(str(value).strip())
+        amount = Decimal(str(value).strip())
     except InvalidOperation:
-        raise ValueError('must be a price in US dollars, such as "0.15"') from None
-    if not price.is_finite() or not 0 <= price <= MAX_PRICE:
-        raise ValueError(f"must be between 0 and {MAX_PRICE}")
-    if price != round(price, MAX_DECIMALS):
-        raise ValueError(f"has more than {MAX_DECIMALS} decimals; a price may have at most {MAX_DECIMALS}")
-    return price
+        raise ValueError('must be US dollars, such as "0.15"') from None
+    if not amount.is_finite() or not 0 <= amount <= most:
+        raise ValueError(f"must be between 0 and {display(most)}")
+    if amount != round(amount, MAX_DECIMALS):
+        raise ValueError(f"has more than {MAX_DECIMALS} decimals")
+    return amount
+
+
+def parse_price(value: object) -> Decimal:
+    """A price; see `parse_amount`, with a lower maximum that catches a price per token taken for one per million."""
+    return parse_amount(value, MAX_PRICE)
 
 
 def check_name(value: str) -> str:
@@ -154,6 +160,7 @@ def _number(value: object, what: str, example: str) -> float:
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 Dollars = Annotated[Decimal, BeforeValidator(parse_price)]
+Amount = Annotated[Decimal, BeforeValidator(parse_amount)]
 Name = Annotated[str, AfterValidator(check_name)]
 HttpUrl = Annotated[SecretUrl, AfterValidator(_check_http)]
 DatabaseUrl = Annotated[SecretUrl, AfterValidator(_check_database)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-import time
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,11 @@ def _tune_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={SQLITE_BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
-    _write_ahead(cursor)
+    _write_ahead(connection, cursor)
     cursor.close()
 
 
-def _write_ahead(cursor: DBAPICursor) -> None:
+def _write_ahead(connection: DBAPIConnection, cursor: DBAPICursor) -> None:
     """Turn on the write-ahead log. SQLite does not wait here for another process that is at it: so we do."""
     for attempt in range(WAL_ATTEMPTS):
         try:
@@ -70,7 +70,7 @@ def _write_ahead(cursor: DBAPICursor) -> None:
         except sqlite3.OperationalError:
             if attempt + 1 == WAL_ATTEMPTS:
                 raise
-            time.sleep(SQLITE_BUSY_MS / 1e3 / WAL_ATTEMPTS)  # holds the loop up, but only when a file is made
+            connection.run_async(lambda _: asyncio.sleep(SQLITE_BUSY_MS / 1e3 / WAL_ATTEMPTS))
         else:
             return
 

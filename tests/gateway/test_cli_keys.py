@@ -87,7 +87,7 @@ def test_a_name_breaks_no_line_of_the_list(config: Path, tmp_path: Path) -> None
         (["create", "x", "--budget", "1e3/day"], "--budget"),
         (["create", "x", "--budget", "5/day@Mars"], "no IANA time zone"),
         (["create", "x", "--budget", "0.0000000000001/day"], "12 decimals"),
-        (["create", "x", "--budget", "5/day", "--budget", "6/day"], "same window"),
+        (["create", "x", "--budget", "5/day", "--budget", "6/day"], "two are for the window 'day' in UTC"),
         (["create", "x", "--expires", "soon"], "--expires"),
         (["create", "x", "--tag", "a"], "--tag"),
         (["create", " "], "the name"),

@@ -145,6 +145,19 @@ def test_the_shipped_files_are_valid(path: Path) -> None:
     assert load_config(path, {"OPENAI_API_KEY": "x"}, check_files=False).models[0].name == "assistant"
 
 
+def test_a_tag_has_one_budget_for_a_window_of_any_size(load: Load, faults: Callable[..., list[str]]) -> None:
+    budgets = """\
+budgets:
+  tags:
+    - {tag: customer=acme, limit_usd: 4000000, window: total}
+    - {tag: customer=acme, limit_usd: 10, window: day}
+    - {tag: customer=other, limit_usd: 10, window: day}
+"""
+    assert [tag.to_budget().limit for tag in load(MINIMAL + budgets).budgets.tags] == [4_000_000, 10, 10]
+    told = faults(MINIMAL + budgets.replace("other", "acme"))
+    assert told == ["file.yaml:8: budgets.tags: customer=acme: two are for the window 'day' in UTC; give the lower one"]
+
+
 def test_a_config_cannot_be_changed(load: Load) -> None:
     with pytest.raises(ValidationError):
         load(MINIMAL).server.port = 1  # type: ignore[misc]
@@ -199,6 +212,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(faults: Callable[.
         ("weight: 2", "weight: .inf", "17: models[1].targets[0].weight: must be a finite number"),
         ("retries: 1", "retries: 11", "18: models[1].targets[0].retries: must be less than or equal to 10"),
         ("connect: 1s", "connect: 1x", "19: models[1].targets[0].timeouts.connect: must be a duration"),
+        ('"0.15"', '"1000001"', "21: models[1].targets[0].price.input: must be between 0 and 1000000"),
         ('"0.15"', '"0.1500000000001"', "21: models[1].targets[0].price.input: has more than 12 decimals"),
         (', output: "0.60"', "", "21: models[1].targets[0].price: output: is missing"),
         (
