@@ -12,8 +12,9 @@ from engine.errors import EngineUnavailable
 from gateway.admin.app import build_admin
 from gateway.admin.deps import AdminContext
 from gateway.admission.stores.base import StoreUnavailable
-from gateway.doors import models, openai_chat
+from gateway.doors import models, openai_chat, openai_completions, openai_embeddings, openai_moderations
 from gateway.doors.endpoint import SpendingEndpoint
+from gateway.doors.heartbeat import Heartbeats
 from gateway.errors import GateError, MethodNotAllowed
 from gateway.http import Receive, Scope, Send, request_id, send_bytes, send_error, send_json
 from gateway.parts import Parts
@@ -33,8 +34,12 @@ class App:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._heartbeats = Heartbeats(parts.config.server.heartbeat)
         self._routes: dict[str, tuple[str, Handler]] = {
             "/v1/chat/completions": ("POST", self._spending(openai_chat)),
+            "/v1/completions": ("POST", self._spending(openai_completions)),
+            "/v1/embeddings": ("POST", self._spending(openai_embeddings)),
+            "/v1/moderations": ("POST", self._spending(openai_moderations)),
             "/v1/models": ("GET", self._models),
             "/health/live": ("GET", self._live),
             "/health/ready": ("GET", self._ready),
@@ -72,6 +77,7 @@ class App:
             authenticator=parts.authenticator,
             pipeline=parts.pipeline,
             recorder=parts.recorder,
+            heartbeats=self._heartbeats,
             max_body=parts.config.server.max_body,
         )
 

@@ -21,7 +21,9 @@ CONTROL_KEYS = frozenset(
         "detail", "format", "voice", "encoding_format", "tool_choice", "$schema", "$ref",
     }
 )  # fmt: skip
-_STRUCTURED = frozenset({"messages", "tools", "functions", "tool_choice", "function_call", "response_format", "audio"})
+_STRUCTURED = frozenset(
+    {"messages", "tools", "functions", "tool_choice", "function_call", "response_format", "audio", "input"}
+)
 MAX_SLOTS = 50_000
 _MAX_DEPTH = 64
 

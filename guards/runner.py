@@ -96,6 +96,11 @@ class RunnerSession:
         return self._checked + [member.stream_verdict() for member in self._streaming]
 
     @property
+    def guards_input(self) -> bool:
+        """Whether any guard of this request looks at what the caller sent."""
+        return bool(self._standing_at(Stage.INPUT))
+
+    @property
     def guards_output(self) -> bool:
         """Whether any guard of this request looks at the reply."""
         return bool(self._standing_at(Stage.OUTPUT))

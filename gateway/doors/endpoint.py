@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol
 
-import orjson
 import structlog
 
 from billing.money import display
 from gateway.admission.authenticate import Authenticator
+from gateway.doors.heartbeat import Heartbeats
 from gateway.errors import GateError, InternalError, InvalidRequest
 from gateway.http import (
     JSON_TYPE,
@@ -30,8 +30,8 @@ from gateway.http import (
     header,
     read_body,
     request_id,
+    retry_headers,
     send_bytes,
-    send_error,
 )
 from gateway.pipeline.answer import Chunk, Reply
 from gateway.pipeline.call import MAX_TAGS, Call
@@ -46,21 +46,42 @@ log = structlog.get_logger(__name__)
 _TAG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
+class StreamEncoder(Protocol):
+    """Writes one stream in a dialect. One of `end` and `error` comes last."""
+
+    def chunks(self, chunks: Sequence[Chunk]) -> bytes: ...
+
+    def end(self, chunks: Sequence[Chunk]) -> bytes:
+        """The last pieces, and what marks the stream as complete."""
+        ...
+
+    def error(self, error: GateError) -> bytes:
+        """The one event that ends a stream which broke after its first byte. Nothing marks it as complete."""
+        ...
+
+    def heartbeat(self) -> bytes:
+        """What clients read over: it keeps proxies from closing a silent connection."""
+        ...
+
+
 class Door(Protocol):
     """A dialect: what a module in `gateway.doors` offers."""
 
     ENDPOINT: str
 
     @staticmethod
-    def parse(raw: bytes) -> Call: ...
+    def parse(raw: bytes) -> Call:
+        """Bytes to a Call. Raises InvalidRequest naming the field at fault."""
+        ...
 
     @staticmethod
-    def encode_chunk(chunk: Chunk) -> bytes: ...
+    def encode_reply(reply: Reply, call: Call) -> bytes: ...
 
     @staticmethod
-    def encode_stream_error(error: GateError) -> bytes: ...
+    def open_stream(call: Call) -> StreamEncoder: ...
 
-    DONE: bytes
+    @staticmethod
+    def encode_error(error: GateError, request_id: str) -> bytes: ...
 
 
 class SpendingEndpoint:
@@ -73,12 +94,14 @@ class SpendingEndpoint:
         authenticator: Authenticator,
         pipeline: Pipeline,
         recorder: Recorder,
+        heartbeats: Heartbeats,
         max_body: int,
     ) -> None:
         self._door = door
         self._authenticator = authenticator
         self._pipeline = pipeline
         self._recorder = recorder
+        self._heartbeats = heartbeats
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,13 +124,18 @@ class SpendingEndpoint:
 
     async def _serve(self, scope: Scope, receive: Receive, record: Record, writer: _Writer) -> None:
         record.principal = principal = await self._authenticator.authenticate(scope)
-        call = self._door.parse(await read_body(scope, receive, self._max_body))
+        writer.call = call = self._door.parse(await read_body(scope, receive, self._max_body))
         record.requested_model = call.model
         record.stream = call.stream
         caller_tags = _tags(header(scope, b"x-sluicegate-tags"))
         call.slots.extend(Slot(caller_tags, name, "user") for name in caller_tags)
         call.tags = caller_tags
-        await writer.while_connected(receive, self._pipeline.serve(call, principal, record, writer))
+        serving = self._pipeline.serve(call, principal, record, writer)
+        if not call.stream:
+            await writer.while_connected(receive, serving)
+            return
+        with self._heartbeats.watching(writer):
+            await writer.while_connected(receive, serving)
 
 
 class _Writer:
@@ -117,8 +145,10 @@ class _Writer:
         self._door = door
         self._record = record
         self._send = send
-        self._started = False
+        self._stream: StreamEncoder | None = None  # set once its first byte was sent
         self._ended = False
+        self.written: float | None = None
+        self.call: Call | None = None  # set once it is parsed
         self.caller_left = False
 
     async def while_connected(self, receive: Receive, work: Awaitable[None]) -> None:
@@ -145,31 +175,43 @@ class _Writer:
                 task.uncancel()
 
     async def reply(self, reply: Reply) -> None:
-        self._started = self._ended = True
+        assert self.call is not None
         cost = (b"x-sluicegate-cost-usd", display(self._record.cost).encode())
-        await send_bytes(self._send, 200, orjson.dumps(reply.body), [JSON_TYPE, *self._headers(), cost])
+        body = self._door.encode_reply(reply, self.call)
+        self._ended = True
+        await send_bytes(self._send, 200, body, [JSON_TYPE, *self._headers(), cost])
 
     async def chunks(self, chunks: list[Chunk]) -> None:
-        await self._open()
-        await self._body(b"".join(map(self._door.encode_chunk, chunks)), more=True)
+        stream = await self._opened()
+        await self._body(stream.chunks(chunks), more=True)
+
+    async def heartbeat(self) -> None:
+        if self._stream is not None and not self._ended:
+            await self._body(self._stream.heartbeat(), more=True)
 
     async def end(self, chunks: list[Chunk]) -> None:
-        await self._open()
+        stream = await self._opened()
+        body = stream.end(chunks)
         self._ended = True
-        await self._body(b"".join(map(self._door.encode_chunk, chunks)) + self._door.DONE, more=False)
+        await self._body(body, more=False)
 
     async def fail(self, error: GateError) -> None:
         """Tell the caller of an error, in the way that is still open."""
-        if not self._started:
-            self._started = self._ended = True
-            await send_error(self._send, error, self._headers())
-        elif not self._ended:
-            self._ended = True
-            await self._body(self._door.encode_stream_error(error), more=False)
+        if self._ended:
+            return
+        self._ended = True
+        if self._stream is not None:
+            await self._body(self._stream.error(error), more=False)
+            return
+        body = self._door.encode_error(error, self._record.request_id)
+        headers = [JSON_TYPE, *self._headers(), *error.headers, *retry_headers(error)]
+        await send_bytes(self._send, error.status, body, headers)
 
-    async def _open(self) -> None:
-        if not self._started:
-            self._started = True
+    async def _opened(self) -> StreamEncoder:
+        """The stream's encoder; the first call sends the head of the answer."""
+        if self._stream is None:
+            assert self.call is not None
+            self._stream = self._door.open_stream(self.call)
             headers = [
                 STREAM_TYPE,
                 (b"cache-control", b"no-cache"),
@@ -177,9 +219,12 @@ class _Writer:
                 *self._headers(),
             ]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        return self._stream
 
     async def _body(self, body: bytes, *, more: bool) -> None:
+        self.written = None
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        self.written = monotonic()
 
     def _headers(self) -> Headers:
         record = self._record

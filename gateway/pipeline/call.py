@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from gateway.texts import Slot
@@ -11,12 +12,22 @@ from gateway.tokens import MESSAGE_TOKENS, estimate
 MAX_TAGS = 32
 
 
+class Operation(StrEnum):
+    """What is asked of a model, whatever dialect it is asked in."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    MODERATIONS = "moderations"
+
+
 @dataclass(slots=True)
 class Call:
     """A request that may spend.
 
-    `body` is the request in OpenAI's chat shape, as the caller sent it but for what guards rewrite through `slots`.
-    `input_estimate` and `max_output_tokens` are tokens; the latter is None when the caller set no limit.
+    `body` is the request in OpenAI's shape of the operation, as the caller sent it (or its door translated it) but for
+    what guards rewrite through `slots`. `input_estimate` and `max_output_tokens` are tokens; the latter is None when
+    the caller set no limit. `source` is what the door keeps for writing the answer; nobody else reads it.
     """
 
     endpoint: str
@@ -25,6 +36,10 @@ class Call:
     body: dict[str, Any]
     slots: list[Slot]
     input_estimate: int
+    operation: Operation = Operation.CHAT
+    source: Any = None
+    opaque: str | None = None  # the field that holds token ids, which no guard can read
+    token_ids: int = 0  # how many there are
     max_output_tokens: int | None = None  # over all choices
     choices: int = 1
     messages: int = 0

@@ -63,7 +63,13 @@ class Pipeline:
         """Answer one call. Raises GateError for all that goes wrong, also after the first byte was written."""
         model = self._router.find(call.model, principal.may_use)
         call.tenant = principal.tenant
-        candidates = self._router.candidates(model, record.started_at)
+        candidates = [
+            candidate
+            for candidate in self._router.candidates(model, record.started_at)
+            if call.operation in candidate.target.upstream.operations
+        ]
+        if not candidates:
+            raise Unsupported(f"The model {model.name!r} does not serve {call.endpoint}.", param="model")
         attempts = Attempts(candidates, record, self._rng)
         self._settlement.require_writable()
         async with self._admission.admit(principal, call, candidates, record.started_at) as hold:
@@ -85,9 +91,14 @@ class Pipeline:
                     raise GuardUnavailableError(f"The guard {name!r} is unavailable.") from None
 
     async def _guard_input(self, call: Call, session: RunnerSession) -> None:
-        if session.guards_output and call.body.get("logprobs"):
+        if session.guards_output and call.body.get("logprobs") not in (None, False):
             # They spell the reply out token by token, past any guard.
             raise Unsupported("'logprobs' cannot be given while a guard looks at the reply.", param="logprobs")
+        if session.guards_input and call.opaque is not None:
+            raise Unsupported(
+                f"'{call.opaque}' cannot be token ids while a guard looks at the request; send the text.",
+                param=call.opaque,
+            )
         try:
             await session.check_input(call.slots)
         except GuardBlocked as error:

@@ -70,7 +70,7 @@ class Bill:
             self.said = []  # the caller left an upstream at work, which will want its money for the prompt at least
         asked = self.counter.count(slot.text for slot in self._call.slots)
         return Usage(
-            input_tokens=asked + self._call.messages * MESSAGE_TOKENS,
+            input_tokens=asked + self._call.messages * MESSAGE_TOKENS + self._call.token_ids,
             output_tokens=self.counter.count(self.said),
             requests=1,
             estimated=True,

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from gateway.errors import GateError, RateLimited, UpstreamFailed, UpstreamTimeout
 from gateway.pipeline.answer import ChunkStream, Reply
-from gateway.pipeline.call import Call
+from gateway.pipeline.call import Call, Operation
 
 
 class Failure(StrEnum):
@@ -64,7 +64,10 @@ ASSUMED_CAP = OutputCap(4096, CapSource.ASSUMED)
 
 
 class Upstream(Protocol):
-    """A place that answers calls."""
+    """A place that answers calls. `operations` is what it can be asked for."""
+
+    @property
+    def operations(self) -> frozenset[Operation]: ...
 
     async def complete(self, call: Call) -> Reply:
         """The whole reply. Raises UpstreamError, GateError."""

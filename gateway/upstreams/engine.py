@@ -13,7 +13,7 @@ from engine.errors import EngineUnavailable, PromptTooLong, QueueFull, Unsupport
 from engine.errors import InvalidRequest as EngineInvalidRequest
 from gateway.errors import ContextTooLong, GateError, InvalidRequest, Unsupported
 from gateway.pipeline.answer import Chunk, ChunkStream, Reply, usage_body
-from gateway.pipeline.call import Call
+from gateway.pipeline.call import Call, Operation
 from gateway.upstreams.base import Failure, UpstreamError
 
 _HONOURED = frozenset(
@@ -42,6 +42,8 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 
 class EngineUpstream:
     """One local model."""
+
+    operations = frozenset({Operation.CHAT})
 
     def __init__(self, model: LocalModel) -> None:
         self._model = model

@@ -8,15 +8,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
-import msgspec
 import orjson
 
-from billing.usage import CachedTokens, Usage, UsageError
 from gateway.errors import ContextTooLong, InvalidRequest
 from gateway.pipeline.answer import Chunk, ChunkStream, Reply, served_model
-from gateway.pipeline.call import Call
+from gateway.pipeline.call import Call, Operation
 from gateway.telemetry.scrub import scrub
 from gateway.upstreams.base import ASSUMED_CAP, CapSource, Failure, OutputCap, UpstreamError
+from gateway.upstreams.shapes import as_chat, read_usage, well_formed
 from gateway.upstreams.sse import EventParser, EventTooLarge
 
 OPENAI_URL = "https://api.openai.com/"
@@ -24,35 +23,16 @@ _MAX_REPLY = 64 * 2**20
 _MAX_RETRY_AFTER = 86_400.0
 _MAX_ERROR = 64 * 2**10
 _LIMITS = ("max_completion_tokens", "max_tokens")
+STREAMED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
 _CALLERS_FAULT = frozenset({400, 422})
 
 
-class _Function(msgspec.Struct):
-    arguments: str | None = None
-
-
-class _ToolCall(msgspec.Struct):
-    index: int | None = None
-    function: _Function | None = None
-
-
-class _Said(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
-
-
-class _Choice(msgspec.Struct):
-    index: int = 0
-    message: _Said | None = None
-    delta: _Said | None = None
-    finish_reason: str | None = None
-
-
-class _Shape(msgspec.Struct):
-    """What the house reads in a reply or a chunk. Guards look at these texts; in another shape they would not."""
-
-    choices: list[_Choice]
+PATHS = {
+    Operation.CHAT: "/chat/completions",
+    Operation.COMPLETIONS: "/completions",
+    Operation.EMBEDDINGS: "/embeddings",
+    Operation.MODERATIONS: "/moderations",
+}
 
 
 class OpenAICompatible:
@@ -60,6 +40,8 @@ class OpenAICompatible:
 
     Only the headers set here leave: nothing of the caller's, least of all the caller's key.
     """
+
+    operations = frozenset(Operation)
 
     def __init__(
         self,
@@ -70,7 +52,7 @@ class OpenAICompatible:
         connect_timeout: float,
         output_cap: OutputCap = ASSUMED_CAP,
     ) -> None:
-        self._url = base_url.rstrip("/") + "/chat/completions"
+        self._urls = {operation: base_url.rstrip("/") + path for operation, path in PATHS.items()}
         self._model = model
         self._output_cap = output_cap
         # OpenAI's newer models refuse the old name, many other servers do not know the new one.
@@ -83,25 +65,30 @@ class OpenAICompatible:
         self._session: aiohttp.ClientSession | None = None
 
     async def complete(self, call: Call) -> Reply:
-        body = {**self._body(call), "stream": False}
+        body = self._body(call)
         body.pop("stream_options", None)
+        if call.operation in STREAMED:
+            body["stream"] = False
         async with AsyncExitStack() as stack:
-            response = await self._post(body, stack)
+            response = await self._post(call.operation, body, stack)
             raw = await self._read(response, _MAX_REPLY)
         try:
             reply = orjson.loads(raw)
         except orjson.JSONDecodeError:
             raise UpstreamError(Failure.ERROR, "the reply is not JSON") from None
-        if not _well_formed(reply):
-            raise UpstreamError(Failure.ERROR, "the reply is not a chat completion")
-        return Reply(reply, _usage(reply), served_model(reply))
+        if not well_formed(reply, call.operation):
+            raise UpstreamError(Failure.ERROR, f"the reply is none of {call.operation.value}")
+        usage = read_usage(reply)
+        if call.operation is Operation.COMPLETIONS:
+            reply = as_chat(reply, "message")
+        return Reply(reply, usage, served_model(reply))
 
     async def stream(self, call: Call) -> ChunkStream:
         # Usage is always asked for: the bill needs it, whether or not the caller does.
         options = {**(call.body.get("stream_options") or {}), "include_usage": True}
         body = {**self._body(call), "stream": True, "stream_options": options}
         async with AsyncExitStack() as stack:
-            response = await self._post(body, stack)
+            response = await self._post(call.operation, body, stack)
             if response.content_type != "text/event-stream":
                 raise UpstreamError(Failure.ERROR, f"expected an event stream, got {response.content_type}")
             parser = EventParser()
@@ -112,7 +99,7 @@ class OpenAICompatible:
                     for data in parser.feed(received):
                         if data == b"[DONE]":
                             return
-                        chunk = _chunk(data)
+                        chunk = _chunk(data, call.operation)
                         for choice in chunk.body["choices"]:
                             if choice.get("finish_reason"):
                                 open_choices.discard(choice.get("index", 0))
@@ -133,19 +120,24 @@ class OpenAICompatible:
         With two, or one that it does not know, it would go by another than the one that is held for.
         """
         body = {**call.body, "model": self._model}
+        if call.operation not in STREAMED:
+            return body
         told = [limit for name in _LIMITS if (limit := body.pop(name, None)) is not None]
         source = self._output_cap.source
+        limit_field = self._limit_field if call.operation is Operation.CHAT else "max_tokens"
         if told:
-            body[self._limit_field] = min(told)
+            body[limit_field] = min(told)
         elif source is CapSource.CONFIGURED or (source is CapSource.ASSUMED and call.bind_output):
-            body[self._limit_field] = self._output_cap.tokens
+            body[limit_field] = self._output_cap.tokens
         return body
 
-    async def _post(self, body: dict[str, Any], stack: AsyncExitStack) -> aiohttp.ClientResponse:
+    async def _post(self, operation: Operation, body: dict[str, Any], stack: AsyncExitStack) -> aiohttp.ClientResponse:
         """Send; return the response once its status is 200. Raises UpstreamError, GateError."""
         try:
             response = await stack.enter_async_context(
-                self._pool().post(self._url, data=orjson.dumps(body), headers=self._headers, allow_redirects=False)
+                self._pool().post(
+                    self._urls[operation], data=orjson.dumps(body), headers=self._headers, allow_redirects=False
+                )
             )
         except aiohttp.ServerTimeoutError:
             raise UpstreamError(Failure.TIMEOUT, "the connection was not made in time") from None
@@ -195,34 +187,17 @@ class OpenAICompatible:
             await self._session.close()
 
 
-def _chunk(data: bytes) -> Chunk:
+def _chunk(data: bytes, operation: Operation) -> Chunk:
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise UpstreamError(Failure.BROKEN, "an event of the stream is not JSON") from None
     if not isinstance(body, dict) or "error" in body:
         raise UpstreamError(Failure.BROKEN, "the stream carried an error event")
-    if not _well_formed(body):
-        raise UpstreamError(Failure.BROKEN, "an event of the stream is not a chat completion chunk")
-    return Chunk(body, _usage(body))
-
-
-def _well_formed(body: Any) -> bool:
-    try:
-        msgspec.convert(body, _Shape)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def _usage(body: dict[str, Any]) -> Usage | None:
-    told = body.get("usage")
-    if told is None:
-        return None
-    try:
-        return Usage.from_openai(told, CachedTokens.INSIDE)
-    except (UsageError, msgspec.ValidationError):
-        return None  # the bill is then estimated and says so; a nonsense count must not become one
+    if not well_formed(body, operation):
+        raise UpstreamError(Failure.BROKEN, f"an event of the stream is no {operation.value} chunk")
+    usage = read_usage(body)
+    return Chunk(as_chat(body, "delta") if operation is Operation.COMPLETIONS else body, usage)
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -75,11 +75,14 @@ class RunningGate:
 
 @asynccontextmanager
 async def run_gate(
-    directory: Path, text: str, env: dict[str, str] | None = None, *, state_dir: Path | None = None
+    directory: Path, text: str, env: dict[str, str] | None = None, *, state_dir: Path | None = None, server: str = ""
 ) -> AsyncIterator[RunningGate]:
-    """Serve the configuration `text`, with its state in `directory`, until the block is left."""
+    """Serve the configuration `text`, with its state in `directory`, until the block is left.
+
+    `server`: more of that section, such as "max_body: 1MiB".
+    """
     path = directory / "sluicegate.yaml"
-    head = f"server: {{port: 0, state_dir: {state_dir or directory / 'state'}}}\nadmin_key: {ADMIN_KEY}\n"
+    head = f"server: {{port: 0, state_dir: {state_dir or directory / 'state'}, {server}}}\nadmin_key: {ADMIN_KEY}\n"
     if "storage:" not in text:
         head += f"storage: {{url: 'sqlite+aiosqlite:///{directory / 'test.db'}'}}\n"
     path.write_text(head + text)
@@ -181,7 +184,8 @@ async def send_paused(request: web.Request, first: str, go_on: asyncio.Event, re
 async def upstream() -> AsyncIterator[ScriptedUpstream]:
     scripted = ScriptedUpstream()
     app = web.Application(client_max_size=64 * 2**20)
-    app.router.add_post("/v1/chat/completions", scripted.handle)
+    for path in ("chat/completions", "completions", "embeddings", "moderations"):
+        app.router.add_post(f"/v1/{path}", scripted.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
