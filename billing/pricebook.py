@@ -87,12 +87,18 @@ class PriceBook:
                 self._standing[target] = Quote(price=listed.price, source=Source.LISTED)
         self._reasons = {target: found.reason for target, found in facts.items() if found is not None and found.reason}
         self._lines: dict[str, tuple[_Line, _Line]] = {}  # of a target: its own overrides, and its models'
+        self._overrides: tuple[Override, ...] = ()
         self.replace_overrides(overrides)
 
     @property
     def targets(self) -> Mapping[str, tuple[str, ...]]:
         """Every target's name, with the models that have it."""
         return self._models_of
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """All there are, of names that no target has too."""
+        return self._overrides
 
     def targets_of(self, name: str) -> list[str]:
         """The targets an override under `name` holds for; none if nothing is called that."""
@@ -101,7 +107,8 @@ class PriceBook:
     def replace_overrides(self, overrides: Iterable[Override]) -> None:
         """Take these in place of those before; a look-up sees the old ones or the new ones, never some of each."""
         named: dict[str, list[Override]] = {}
-        for override in overrides:
+        taken = tuple(overrides)
+        for override in taken:
             named.setdefault(override.name, []).append(override)
         lines: dict[str, tuple[_Line, _Line]] = {}
         for target, models in self._models_of.items():
@@ -109,7 +116,7 @@ class PriceBook:
             shared = [override for model in models if model != target for override in named.get(model, [])]
             if own or shared:
                 lines[target] = (_Line(own), _Line(shared))
-        self._lines = lines
+        self._lines, self._overrides = lines, taken
 
     def price(self, target: str, at: datetime) -> Price | None:
         """What `target` costs at `at` (aware); None if nothing says."""

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
+import msgspec
+from sqlalchemy import TextClause, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError, DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.sql.dml import ReturningInsert
 
 from billing import rollup
 from billing.entry import UsageEntry
-from billing.tables import usage_records
+from billing.tables import to_micros, usage_records
 
 _REFUSALS = ("22", "54")  # PostgreSQL's classes of errors: wrong data, and more than it can hold
 
@@ -29,7 +30,8 @@ class UsageStore:
     async def write(self, entries: Sequence[UsageEntry]) -> None:
         """Store all of them or none, in one transaction; entries whose `id` is known are left as they are.
 
-        Raises what the driver raises (SQLAlchemyError, OSError), TimeoutError when it takes too long.
+        Raises what the driver raises (SQLAlchemyError, OSError), OverflowError for a number beyond 64 bits,
+        TimeoutError when it takes too long.
         """
         rows: dict[str, dict[str, Any]] = {}
         for entry in entries:
@@ -37,19 +39,42 @@ class UsageStore:
         if not rows:
             return
         # In one order everywhere: replicas that store the same entries wait for each other, and not in a ring.
-        ordered = [rows[name] for name in sorted(rows)]
+        lines = msgspec.json.encode([_line(rows[name]) for name in sorted(rows)]).decode()
         async with asyncio.timeout(self._timeout), self._db.begin() as connection:
-            new = (await connection.execute(self._insert, ordered)).scalars().all()
+            new = (await connection.execute(self._insert, {"lines": lines})).scalars().all()
             await rollup.add(connection, [rollup.booked(rows[name]) for name in new])
 
 
-def _insert_ignoring_known(dialect: str) -> ReturningInsert[str]:
-    known = [usage_records.c.id]
-    if dialect == "postgresql":
-        return postgresql.insert(usage_records).on_conflict_do_nothing(index_elements=known).returning(*known)
+_COLUMNS = tuple(usage_records.columns)
+_BIG = 2**63
+
+
+def _line(row: dict[str, Any]) -> list[Any]:
+    """The row's values in the order of the table, as JSON has them."""
+    values = {**row, "at": to_micros(row["at"]), "tags": msgspec.json.encode(row["tags"]).decode()}
+    line = [values[column.name] for column in _COLUMNS]
+    if any(type(value) is int and not -_BIG <= value < _BIG for value in line):
+        raise OverflowError("a number of a usage record is too large for 64 bits")  # SQLite would make it a float
+    return line
+
+
+def _insert_ignoring_known(dialect: str) -> TextClause:
+    """One statement with one parameter for all rows: as many values of its own would cost more than all the rest."""
+    names = ", ".join(f'"{column.name}"' for column in _COLUMNS)
     if dialect == "sqlite":
-        return sqlite.insert(usage_records).on_conflict_do_nothing(index_elements=known).returning(*known)
-    raise ValueError(f"the ledger stores in sqlite or postgresql, not in {dialect}")
+        values = ", ".join(f"json_extract(line.value, '$[{index}]')" for index in range(len(_COLUMNS)))
+        lines = "json_each(:lines) AS line"
+    elif dialect == "postgresql":
+        ours = postgresql.dialect()  # type: ignore[no-untyped-call]
+        types = [column.type.compile(ours) for column in _COLUMNS]
+        values = ", ".join(f"CAST(line ->> {index} AS {type_})" for index, type_ in enumerate(types))
+        lines = "jsonb_array_elements(CAST(:lines AS jsonb)) AS line"
+    else:
+        raise ValueError(f"the ledger stores in sqlite or postgresql, not in {dialect}")
+    return text(
+        f"INSERT INTO usage_records ({names}) SELECT {values} FROM {lines} WHERE true"  # noqa: S608
+        " ON CONFLICT (id) DO NOTHING RETURNING id"
+    )
 
 
 def is_refusal(error: BaseException) -> bool:

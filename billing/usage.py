@@ -7,7 +7,7 @@ bill may not come out below what the provider asks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Self
 
@@ -157,6 +157,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             audio_output_tokens=min(_first(made, "audio_tokens"), output - thought),
             requests=1,
         )
+
+
+def total(usages: Sequence[Usage]) -> Usage:
+    """All of them together, no count above `MAX_TOKENS`; estimated if one is."""
+    if len(usages) == 1:
+        return usages[0]
+    counts = {name: min(sum(getattr(usage, name) for usage in usages), MAX_TOKENS) for name in _COUNTS}
+    return Usage(
+        **counts,
+        compute_us=sum(usage.compute_us for usage in usages),
+        estimated=any(usage.estimated for usage in usages),
+    )
 
 
 def _input(prompt: int, cached: int, written: int, convention: CachedTokens) -> int:

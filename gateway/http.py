@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 import orjson
 
 from gateway.errors import BodyTooLarge, GateError
+from gateway.ids import new_id
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,7 +44,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 def request_id(scope: Scope) -> str:
     """The id this request goes by: the caller's own, where it is a plain word, else a new one."""
     asked = header(scope, b"x-request-id")
-    return asked if asked and _REQUEST_ID.fullmatch(asked) else f"req_{secrets.token_hex(16)}"
+    return asked if asked and _REQUEST_ID.fullmatch(asked) else f"req_{new_id()}"
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

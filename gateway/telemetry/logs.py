@@ -6,13 +6,16 @@ line never holds a prompt, a reply, a user's name or a tag.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
@@ -24,13 +27,16 @@ from gateway.telemetry.scrub import scrub
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._:/-]{1,64}", re.ASCII)
 _UNTOUCHED = (bool, int, float, type(None))
 
-log = structlog.get_logger("gateway.request")
+LINE_SECONDS = 0.1
+MAX_LINES = 200
 
 
 def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
     """Send all logging of the process to `stream` (default: standard error) as JSON lines from `level` up."""
+    global _sink
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    target = stream or sys.stderr.buffer
+    _sink.flush()
+    target = _sink = LineSink(stream or sys.stderr.buffer, threshold)
     structlog.configure(
         processors=[
             structlog.processors.format_exc_info,
@@ -40,7 +46,7 @@ def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(target),
+        logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, target)),
         cache_logger_on_first_use=False,
     )
     handler = _LibraryHandler(target)
@@ -48,16 +54,29 @@ def configure(level: str = "info", stream: BinaryIO | None = None) -> None:
 
 
 def log_request(record: Record) -> None:
-    """Write the line of one request that has ended; a warning if it failed on our side."""
-    write = log.warning if record.status >= 500 else log.info
-    write("request", **request_fields(record))
+    """Write the line of one request that has ended; a warning if it failed on our side.
+
+    The line of one that went well may wait `LINE_SECONDS` for others to be written with.
+    """
+    level = logging.WARNING if record.status >= 500 else logging.INFO
+    if level < _sink.threshold:
+        return
+    fields = request_fields(record)
+    fields["event"] = "request"
+    fields["level"] = "info" if level == logging.INFO else "warning"
+    line = render(None, "", _add_time(None, "", fields)) + b"\n"
+    if level == logging.INFO:
+        _sink.write_soon(line)
+    else:
+        _sink.write(line)
+        _sink.flush()
 
 
 def request_fields(record: Record) -> dict[str, Any]:
     """What the log says of a request. Times in milliseconds, money as a decimal text; absent: unknown."""
     fields: dict[str, Any] = {
         "id": record.id,
-        "request_id": record.request_id,
+        "request_id": scrub(record.request_id),
         "endpoint": record.endpoint,
         "stream": record.stream,
         "status": record.status,
@@ -76,7 +95,7 @@ def request_fields(record: Record) -> dict[str, Any]:
         fields["first_token_ms"] = _milliseconds(record.first_token - record.started)
     if record.principal is not None:
         fields["key_id"] = record.principal.key_id
-        fields["team"] = record.principal.team
+        fields["team"] = scrub(record.principal.team) if record.principal.team else None
     if record.usage is not None:
         fields["input_tokens"] = record.usage.input_tokens
         fields["cached_input_tokens"] = record.usage.cached_input_tokens
@@ -138,10 +157,48 @@ def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
+class LineSink:
+    """Where lines go. `write` keeps them until `flush`; `write_soon` sees to that itself, a moment later."""
+
+    def __init__(self, stream: BinaryIO, threshold: int) -> None:
+        self.threshold = threshold
+        self._stream = stream
+        self._lines: list[bytes] = []
+        self._lock = threading.Lock()
+        self._flushing = False  # somebody will
+
+    def write(self, line: bytes) -> int:
+        with self._lock:
+            self._lines.append(line)
+        return len(line)
+
+    def flush(self) -> None:
+        with self._lock:
+            lines, self._lines, self._flushing = self._lines, [], False
+            if lines:
+                self._stream.write(b"".join(lines))
+                self._stream.flush()
+
+    def write_soon(self, line: bytes) -> None:
+        self.write(line)
+        if self._flushing and len(self._lines) < MAX_LINES:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+            return
+        if self._flushing:
+            self.flush()
+        else:
+            self._flushing = True
+            loop.call_later(LINE_SECONDS, self.flush)
+
+
 class _LibraryHandler(logging.Handler):
     """Writes what libraries log through the standard library in the same form, with the same scrubbing."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: LineSink) -> None:
         super().__init__()
         self._stream = stream
         self._formatter = logging.Formatter()
@@ -160,3 +217,7 @@ class _LibraryHandler(logging.Handler):
             self._stream.flush()
         except Exception:
             self.handleError(record)
+
+
+_sink = LineSink(sys.stderr.buffer, logging.INFO)
+atexit.register(lambda: _sink.flush())

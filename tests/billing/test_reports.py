@@ -49,6 +49,7 @@ def entries(draw: st.DrawFn) -> UsageEntry:
         key_name=f"name of {key}",
         team=draw(names),
         user=draw(names),
+        key_user=draw(names),
         model=draw(names),
         tags=draw(st.dictionaries(st.sampled_from(TAG_NAMES), st.sampled_from(["1", "two", "", '"']), max_size=3)),
         usage=Usage(
@@ -154,6 +155,8 @@ async def test_what_is_spent_equals_exact_arithmetic(
             return False
         if "tag" in whose:
             return one.tags.get(whose["tag"][0]) == whose["tag"][1]
+        if "user" in whose:  # a budget of a user counts the keys that were the user's, not whom a caller named
+            return one.key_user == whose["user"]
         return all(value_of(one, name) == value for name, value in whose.items())
 
     expected = sum(to_pico(one.cost) for one in made if counts(one))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -30,6 +31,20 @@ def lines() -> Iterator[Lines]:
     structlog.reset_defaults()
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
+
+
+async def test_lines_of_quick_requests_are_written_together_and_a_warning_at_once(lines: Lines) -> None:
+    logs.log_request(ended())
+    assert lines() == []
+    logs.log_request(refused("upstream_failed", 502))
+    assert [line["level"] for line in lines()] == ["info", "warning"]
+    for _ in range(logs.MAX_LINES):
+        logs.log_request(ended())
+    assert len(lines()) == 2 + logs.MAX_LINES
+    logs.log_request(ended())
+    async with asyncio.timeout(10):
+        while len(lines()) < 3 + logs.MAX_LINES:
+            await asyncio.sleep(0.01)
 
 
 def test_a_request_is_one_line_with_what_an_operator_asks_for(lines: Lines) -> None:

@@ -117,6 +117,21 @@ def test_the_callers_trace_is_continued() -> None:
     assert {f"{span.context.trace_id:032x}" for span in (root, *attempts) if span.context} == {TRACE_ID}
 
 
+def test_of_requests_that_went_well_only_so_many_are_traced_in_a_second() -> None:
+    exporter, now = InMemorySpanExporter(), 0.0
+    tracer = OtelTracer(exporter, "gate", TARGETS, per_second=2, clock=lambda: now)
+    for _ in range(5):
+        tracer.trace(ended())
+    now = 0.5
+    for _ in range(5):
+        tracer.trace(ended())
+    tracer.trace(refused("upstream_failed", 502, outcome=Outcome.FAILED))
+    tracer.trace(ended(), f"00-{TRACE_ID}-{PARENT_ID}-01")
+    tracer.close()
+    roots = [span for span in exporter.get_finished_spans() if span.kind is SpanKind.SERVER]
+    assert [root.attributes["sluicegate.outcome"] for root in roots if root.attributes] == ["ok"] * 3 + ["failed", "ok"]
+
+
 def test_a_caller_who_does_not_sample_gets_no_trace() -> None:
     assert spans_of(ended(), traceparent=f"00-{TRACE_ID}-{PARENT_ID}-00") == []
 
