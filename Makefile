@@ -11,7 +11,7 @@ ENV_STAMP := $(if $(filter test lint format bench wheel,$(MAKECMDGOALS)),$(DEV_S
 MODEL := models/smollm2-135m.gguf
 SETUP := scripts/setup_env.py requirements/torch.lock requirements/torch-cpu.lock pyproject.toml
 
-.PHONY: help run test lint format bench lock wheel clean
+.PHONY: help run test lint format bench conformance lock wheel clean
 
 help: ## print this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -36,6 +36,10 @@ bench: $(DEV_STAMP) $(MODEL) ## the benchmarks: the whole line, single parts, ad
 	@.venv/bin/python bench/parts.py
 	@.venv/bin/python bench/admission.py
 	@.venv/bin/python bench/startup.py
+
+conformance: $(DEV_STAMP) ## the field's faults against any gateway (URL=, KEY=, PROFILE=, UPSTREAM_PORT=)
+	@.venv/bin/python -m conformance --url $(URL) $(if $(KEY),--key $(KEY)) $(if $(PROFILE),--profile $(PROFILE)) \
+		$(if $(UPSTREAM_PORT),--upstream-port $(UPSTREAM_PORT))
 
 wheel: $(DEV_STAMP) ## build dist/*.whl
 	@.venv/bin/python -m hatchling build --target wheel
