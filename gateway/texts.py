@@ -28,7 +28,7 @@ MAX_SLOTS = 50_000
 _MAX_DEPTH = 64
 
 # Pictures, sound and files in base64: no text, and a digit changed in one would break it.
-_BINARY_KEYS = frozenset({"url", "data", "file_data"})
+_BINARY_KEYS = frozenset({"url", "data", "file_data", "signature"})
 _BASE64 = re.compile(r"(data:[a-z]+/[\w.+-]+;base64,)?[A-Za-z0-9+/]{512,}={0,2}", re.ASCII)
 
 
@@ -111,6 +111,12 @@ def _message_texts(message: dict[str, Any], choice: int) -> Iterator[tuple[Slot,
         if isinstance(message.get(field), str):
             yield Slot(message, field, "assistant"), (choice, field)
     for position, call in enumerate(message.get("tool_calls") or ()):
-        function = call.get("function") or {}
+        index = call.get("index", position)
+        function, custom = call.get("function") or {}, call.get("custom") or {}
         if isinstance(function.get("arguments"), str):
-            yield Slot(function, "arguments", "assistant"), (choice, "tool", call.get("index", position))
+            yield Slot(function, "arguments", "assistant"), (choice, "tool", index)
+        if isinstance(custom.get("input"), str):
+            yield Slot(custom, "input", "assistant"), (choice, "custom", index)
+    older = message.get("function_call") or {}
+    if isinstance(older.get("arguments"), str):
+        yield Slot(older, "arguments", "assistant"), (choice, "function_call")

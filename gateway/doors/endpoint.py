@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Protocol
@@ -17,6 +17,8 @@ import structlog
 
 from billing.money import display
 from gateway.admission.authenticate import Authenticator
+from gateway.cache import controls
+from gateway.cache.controls import Controls
 from gateway.doors.heartbeat import Heartbeats
 from gateway.errors import GateError, InternalError, InvalidRequest
 from gateway.http import (
@@ -33,16 +35,21 @@ from gateway.http import (
     retry_headers,
     send_bytes,
 )
+from gateway.ids import new_id
 from gateway.pipeline.answer import Chunk, Reply
 from gateway.pipeline.call import MAX_TAGS, Call
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.record import Record
 from gateway.pipeline.recorder import Recorder
 from gateway.pipeline.settlement import conclude
+from gateway.routing import difficulty
 from gateway.texts import Slot
 
 log = structlog.get_logger(__name__)
 
+OVERRIDE_HEADER = difficulty.OVERRIDE_HEADER.encode()
+TTL_HEADER = controls.TTL_HEADER.encode()
+WATCH_SECONDS = 0.02  # how long a request runs before somebody looks whether its caller is still there
 _TAG_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
@@ -85,14 +92,14 @@ class Door(Protocol):
 
 
 class SpendingEndpoint:
-    """One route. Call it as an ASGI app."""
+    """One route. Call it as an ASGI app. `pipeline` gives the one in force, which one request keeps to its end."""
 
     def __init__(
         self,
         door: Door,
         *,
         authenticator: Authenticator,
-        pipeline: Pipeline,
+        pipeline: Callable[[], AbstractContextManager[Pipeline]],
         recorder: Recorder,
         heartbeats: Heartbeats,
         max_body: int,
@@ -130,12 +137,17 @@ class SpendingEndpoint:
         caller_tags = _tags(header(scope, b"x-sluicegate-tags"))
         call.slots.extend(Slot(caller_tags, name, "user") for name in caller_tags)
         call.tags = caller_tags
-        serving = self._pipeline.serve(call, principal, record, writer)
-        if not call.stream:
-            await writer.while_connected(receive, serving)
-            return
-        with self._heartbeats.watching(writer):
-            await writer.while_connected(receive, serving)
+        call.difficulty = header(scope, OVERRIDE_HEADER)
+        asked, ttl = header(scope, b"cache-control"), header(scope, TTL_HEADER)
+        if asked is not None or ttl is not None:
+            call.cache = Controls.parse(asked, ttl)
+        with self._pipeline() as pipeline:
+            serving = pipeline.serve(call, principal, record, writer)
+            if not call.stream:
+                await writer.while_connected(receive, serving)
+                return
+            with self._heartbeats.watching(writer):
+                await writer.while_connected(receive, serving)
 
 
 class _Writer:
@@ -155,22 +167,29 @@ class _Writer:
         """Await `work`, cancelled as soon as the caller disconnects."""
         task = asyncio.current_task()
         assert task is not None
-        watcher = asyncio.create_task(_disconnected(receive))
-
+        watcher: asyncio.Task[None] | None = None
         at_work = True
 
-        def leave(_: asyncio.Task[None]) -> None:
+        def leave(done: asyncio.Task[None]) -> None:
             # Once the last byte is written uvicorn reports a disconnect too; that is no leaving.
-            if at_work and not self._ended and not watcher.cancelled():
+            if at_work and not self._ended and not done.cancelled():
                 self.caller_left = True
                 task.cancel()
 
-        watcher.add_done_callback(leave)
+        def watch() -> None:
+            nonlocal watcher
+            watcher = asyncio.create_task(_disconnected(receive))
+            watcher.add_done_callback(leave)
+
+        # A task costs more than a quick answer should: those are over before it is made.
+        later = asyncio.get_running_loop().call_later(WATCH_SECONDS, watch)
         try:
             await work
         finally:
             at_work = False
-            watcher.cancel()
+            later.cancel()
+            if watcher is not None:
+                watcher.cancel()
             if self.caller_left:
                 task.uncancel()
 
@@ -228,11 +247,14 @@ class _Writer:
 
     def _headers(self) -> Headers:
         record = self._record
-        headers = [(b"x-request-id", record.request_id.encode())]
+        request_id = record.request_id.encode()
+        headers = [(b"x-request-id", request_id), (b"request-id", request_id)]  # OpenAI's clients and Anthropic's
         if record.model is not None:
             headers.append((b"x-sluicegate-model", record.model.encode()))
         if record.target is not None:
             headers.append((b"x-sluicegate-target", record.target.encode()))
+        if record.cache is not None:
+            headers.append((b"x-sluicegate-cache", record.cache.encode()))
         if record.rates is not None:
             headers += record.rates.headers
         return headers
@@ -245,7 +267,7 @@ async def _disconnected(receive: Receive) -> None:
 
 def _new_record(scope: Scope, endpoint: str) -> Record:
     return Record(
-        id=secrets.token_hex(16),
+        id=new_id(),
         request_id=request_id(scope),
         traceparent=header(scope, b"traceparent"),
         endpoint=endpoint,
