@@ -12,7 +12,16 @@ from engine.errors import EngineUnavailable
 from gateway.admin.app import build_admin
 from gateway.admin.deps import AdminContext
 from gateway.admission.stores.base import StoreUnavailable
-from gateway.doors import models, openai_chat, openai_completions, openai_embeddings, openai_moderations
+from gateway.doors import (
+    anthropic_messages,
+    models,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_moderations,
+    openai_responses,
+)
+from gateway.doors.anthropic_count import CountEndpoint
 from gateway.doors.endpoint import SpendingEndpoint
 from gateway.doors.heartbeat import Heartbeats
 from gateway.errors import GateError, MethodNotAllowed
@@ -40,6 +49,9 @@ class App:
             "/v1/completions": ("POST", self._spending(openai_completions)),
             "/v1/embeddings": ("POST", self._spending(openai_embeddings)),
             "/v1/moderations": ("POST", self._spending(openai_moderations)),
+            "/v1/responses": ("POST", self._spending(openai_responses)),
+            "/v1/messages": ("POST", self._spending(anthropic_messages)),
+            "/v1/messages/count_tokens": ("POST", self._counting()),
             "/v1/models": ("GET", self._models),
             "/health/live": ("GET", self._live),
             "/health/ready": ("GET", self._ready),
@@ -50,9 +62,8 @@ class App:
             ledger=parts.ledger,
             authenticator=parts.authenticator,
             prices=parts.prices.repository,
-            price_book=parts.prices.book,
-            model_names=frozenset(model.name for model in parts.router.models),
-            guard_names=frozenset(parts.guards.names),
+            line=lambda: parts.lines.current,
+            reload=parts.reloader.reload,
         )
         self._admin = build_admin(context)
 
@@ -75,16 +86,20 @@ class App:
         return SpendingEndpoint(
             door,
             authenticator=parts.authenticator,
-            pipeline=parts.pipeline,
+            pipeline=lambda: parts.lines.current,
             recorder=parts.recorder,
             heartbeats=self._heartbeats,
             max_body=parts.config.server.max_body,
         )
 
+    def _counting(self) -> CountEndpoint:
+        parts = self._parts
+        return CountEndpoint(parts.authenticator, lambda: parts.lines.current.router, parts.config.server.max_body)
+
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"x-request-id", request_id(scope).encode())]
         name = unquote(scope["path"].removeprefix("/v1/models")).removeprefix("/")
-        router = self._parts.router
+        router = self._parts.lines.current.router
         try:
             principal = await self._parts.authenticator.authenticate(scope)
             found = models.get_model(router, principal, name) if name else models.list_models(router, principal)
@@ -116,7 +131,7 @@ class App:
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.gather(*(_refresh(model) for model in self._parts.engines.values()))
-        page, content_type = self._parts.metrics.render()
+        page, content_type = await asyncio.to_thread(self._parts.metrics.render)
         await send_bytes(send, 200, page, [(b"content-type", content_type.encode())])
 
 

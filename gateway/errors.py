@@ -6,7 +6,7 @@ unless it was made for callers and scrubbed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -50,8 +50,29 @@ class GuardBlockedRequest(InvalidRequest):
     code = "guard_blocked"
 
 
+class InvalidConfig(InvalidRequest):
+    """The configuration file cannot be used. `faults`: each with `line`, `path` and `message`."""
+
+    code = "invalid_config"
+
+    def __init__(self, message: str, faults: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(message)
+        self.faults = faults
+
+    def body(self) -> dict[str, Any]:
+        body = super().body()
+        body["error"]["faults"] = list(self.faults)
+        return body
+
+
 class ContextTooLong(InvalidRequest):
     code = "context_length_exceeded"
+
+
+class ContentFiltered(InvalidRequest):
+    """The provider's own filter refused the request; another model's may not."""
+
+    code = "content_filter"
 
 
 class Unsupported(InvalidRequest):

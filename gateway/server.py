@@ -1,4 +1,4 @@
-"""Serving: a socket, uvicorn, signals, and a first page for whoever started it."""
+"""Serving: a socket, uvicorn and signals. SIGTERM and SIGINT stop it, a second one cuts short; SIGHUP reloads."""
 
 from __future__ import annotations
 
@@ -8,70 +8,33 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
 
 import uvicorn
 
 from gateway.app import App
 from gateway.config import Config
+from gateway.listening import base_url, bind
 from gateway.parts import Parts, open_parts
-from gateway.parts.startup import StartupError
+from gateway.parts.reload import SIGNAL, Reloader
+from gateway.storage.audit import Actor
+from gateway.worker_link import WorkerLink
 
 GRACE_SECONDS = 30  # how long requests in flight may go on after SIGTERM
+CUT_SECONDS = 2.0  # how long those that were cut short may take to write what they cost
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
+class Server(uvicorn.Server):
+    """`on_ready` is called once it answers, `on_hangup` for each SIGHUP."""
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_ready()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take the signals for the time of serving, and do not raise them again after it.
-
-        uvicorn raises what it caught once more when it is done, which would end the process before the ledger is
-        closed, and not with 0.
-        """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket, which refuses connections until the server listens on it. Raises StartupError."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, protocol)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError as error:
-        raise StartupError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-    sock.setblocking(False)
-    return sock
-
-
-async def serve(config: Config, on_ready: Callable[[Parts, str], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then let what is in flight finish. `on_ready` gets the base URL.
-
-    Raises StartupError, ConfigError.
-    """
-    sock = bind(config.server.host, config.server.port)
-    with sock:
-        async with open_parts(config) as parts:
-            settings = uvicorn.Config(
-                App(parts),
+    def __init__(self, app: App, on_ready: Callable[[], None], on_hangup: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
                 http="httptools",
                 lifespan="off",
                 log_config=None,
@@ -81,9 +44,106 @@ async def serve(config: Config, on_ready: Callable[[Parts, str], None]) -> None:
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
-            host, port = sock.getsockname()[:2]
-            base_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            await _Server(settings, lambda: on_ready(parts, base_url)).serve(sockets=[sock])
+        )
+        self._on_ready = on_ready
+        self._on_hangup = on_hangup
+        self._cut_short = asyncio.Event()
+
+    def stop(self) -> None:
+        """Accept nothing more, and leave when what is in flight is done. Called again: leave now."""
+        if self.should_exit:
+            self._cut_short.set()
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.stop()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for requests in flight; those that are cut short have written their bill when it returns."""
+        waiting = asyncio.create_task(super().shutdown(sockets))
+        cut = asyncio.create_task(self._cut_short.wait())
+        await asyncio.wait((waiting, cut), return_when=asyncio.FIRST_COMPLETED)
+        for task in (waiting, cut):
+            task.cancel()
+        await asyncio.gather(waiting, cut, return_exceptions=True)
+        if left := set(self.server_state.tasks):
+            for request in left:
+                request.cancel()
+            await asyncio.wait(left, timeout=CUT_SECONDS)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals for the time of serving, and do not raise them again after it.
+
+        uvicorn raises what it caught once more when it is done, which would end the process before the ledger is
+        closed, and not with 0.
+        """
+        loop = asyncio.get_running_loop()
+        handlers = {signal.SIGINT: self.stop, signal.SIGTERM: self.stop, signal.SIGHUP: self._on_hangup}
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+
+class _Reloads:
+    """Reloads that nobody waits for, each a task. On leaving, those under way are waited for."""
+
+    def __init__(self, reloader: Reloader) -> None:
+        self._reloader = reloader
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*self._tasks)
+
+    def lead(self) -> None:
+        self._begin(SIGNAL)
+
+    def follow(self) -> None:
+        self._begin(None)
+
+    def _begin(self, actor: Actor | None) -> None:
+        task = asyncio.create_task(self._reloader.try_reload(actor), name="reload")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def serve(config: Config, read: Callable[[], Config], on_ready: Callable[[Parts, str], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then let what is in flight finish. `on_ready` gets the base URL.
+
+    `read` gives the configuration anew. Raises StartupError, ConfigError.
+    """
+    with bind(config.server.host, config.server.port) as sock:
+        url = base_url(sock)
+        async with open_parts(config, read) as parts, _Reloads(parts.reloader) as reloads:
+            await Server(App(parts), lambda: on_ready(parts, url), reloads.lead).serve(sockets=[sock])
+
+
+async def serve_worker(
+    config: Config, read: Callable[[], Config], sock: socket.socket, link: WorkerLink, metrics: Path
+) -> None:
+    """Serve as one of several processes on one socket, whose parent is at the other end of `link`.
+
+    `metrics` is the directory in which all of them keep their metrics. Raises StartupError, ConfigError.
+    """
+    async with (
+        open_parts(config, read, applied=link.changed, worker_metrics=metrics) as parts,
+        _Reloads(parts.reloader) as reloads,
+    ):
+        server = Server(App(parts), link.ready, reloads.lead)
+        with link.listening(reload=reloads.lead, follow=reloads.follow, orphaned=server.stop):
+            await server.serve(sockets=[sock])
 
 
 def run(main: Callable[[], Any]) -> None:

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/admin/audit", tags=["audit"])
 class AuditEntry(BaseModel):
     id: int
     at: datetime
-    actor_id: str = Field(description='A key\'s id, "admin" for the admin key, or "cli".')
+    actor_id: str = Field(description='A key\'s id, "admin" for the admin key, "cli", or "signal" (SIGHUP).')
     actor_name: str
     address: str | None
     request_id: str | None

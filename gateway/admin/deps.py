@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -16,6 +16,8 @@ from billing.pricebook import PriceBook
 from gateway.admission.authenticate import Authenticator
 from gateway.admission.principals import Principal, Role
 from gateway.errors import Conflict, StorageUnavailable
+from gateway.parts.line import Line
+from gateway.routing.router import Router
 from gateway.storage.audit import Actor
 from gateway.storage.prices import PriceRepository
 
@@ -26,8 +28,9 @@ REPORTS_AT_ONCE = 2  # each keeps a database connection for long; key look-ups a
 
 @dataclass(frozen=True, slots=True)
 class AdminContext:
-    """The parts the admin API works on. `model_names` and `guard_names` are the configured ones.
+    """The parts the admin API works on. `line` gives those of the configuration in force.
 
+    `reload` loads its file anew and tells what has changed; raises ConfigError.
     A report or a page of records is read with one of `reports`; a re-pricing is made with `repricing`.
     """
 
@@ -35,11 +38,28 @@ class AdminContext:
     ledger: Ledger
     authenticator: Authenticator
     prices: PriceRepository
-    price_book: PriceBook
-    model_names: frozenset[str]
-    guard_names: frozenset[str]
+    line: Callable[[], Line]
+    reload: Callable[[Actor], Awaitable[list[str]]]
     reports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE))
     repricing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+
+    @property
+    def price_book(self) -> PriceBook:
+        return self.line().book
+
+    @property
+    def router(self) -> Router:
+        return self.line().router
+
+    @property
+    def model_names(self) -> frozenset[str]:
+        """The configured ones."""
+        return frozenset(model.name for model in self.router.models)
+
+    @property
+    def guard_names(self) -> frozenset[str]:
+        """The configured ones."""
+        return frozenset(self.line().guards.names)
 
 
 def context(request: Request) -> AdminContext:

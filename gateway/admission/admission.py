@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,8 +20,9 @@ from gateway.admission.refusals import RateStatus, rate_status, refusal, unprice
 from gateway.admission.seeding import Seeder
 from gateway.admission.stores.base import LimitStore, Refused, StoreUnavailable, Unseeded
 from gateway.errors import StorageUnavailable, Unsupported
+from gateway.ids import new_id
 from gateway.pipeline.call import Call
-from gateway.routing.router import Candidate
+from gateway.routing.router import Candidate, most_billed
 
 CLOSE_SECONDS = 2.0
 MAX_SEEDINGS = 5  # a budget may have to be seeded again when its store loses it in that moment
@@ -90,7 +90,7 @@ class Admission:
 
         `at` (aware) says which windows of budgets it counts in. Raises RateLimited, BudgetExceeded, StorageUnavailable.
         """
-        hold = Hold(secrets.token_hex(16), billed=self._seeder.billed)
+        hold = Hold(new_id(), billed=self._seeder.billed)
         bindings = self._bindings(principal, call, candidates[0].model.name)
         if bindings:
             hold.needs = needs(bindings, self._demand(bindings, call, candidates, at))
@@ -124,29 +124,30 @@ class Admission:
         if output is None:
             output = max(candidate.target.output_cap.tokens for candidate in candidates) * call.choices
             call.bind_output = budgeted
-        cost = self._worst_cost(call, candidates, output) if budgeted else Decimal(0)
+        paid = most_billed(candidates)
+        cost = self._worst_cost(call, candidates, output, paid) if budgeted else Decimal(0)
         return Demand(
             at=at,
             model=candidates[0].model.name,
-            input_tokens=call.input_estimate,
-            output_tokens=output,
+            input_tokens=call.input_estimate * paid,
+            output_tokens=output * paid,
             bounded=call.max_output_tokens is not None,
             cost_pico=to_pico(min(cost, MAX_USD)),
         )
 
-    def _worst_cost(self, call: Call, candidates: Sequence[Candidate], output: int) -> Decimal:
-        """At the dearest candidate, in USD. Raises BudgetExceeded, Unsupported where it cannot be known."""
+    def _worst_cost(self, call: Call, candidates: Sequence[Candidate], output: int, paid: int) -> Decimal:
+        """At the `paid` dearest candidates, in USD. Raises BudgetExceeded, Unsupported where it cannot be known."""
         if call.surcharged is not None:
             message = f"{call.surcharged!r} as asked has a price of its own, so its cost cannot be held under a budget."
             raise Unsupported(message, param=call.surcharged)
-        cost = Decimal(0)
+        costs = []
         for candidate in candidates:
             if candidate.price is not None:
                 seconds = candidate.target.timeouts.total
-                cost = max(cost, worst(candidate.price, call.input_estimate, output, seconds))
+                costs.append(worst(candidate.price, call.input_estimate, output, seconds))
             elif not self._scopes.allow_unpriced:
                 raise unpriced(candidate)
-        return cost
+        return sum(sorted(costs, reverse=True)[:paid], Decimal(0))
 
     async def _reserve(self, hold: Hold, at: datetime) -> None:
         claims = [need.claim for need in hold.needs]

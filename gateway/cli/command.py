@@ -5,17 +5,26 @@ Exit codes: 0 done, 1 a failure, 2 bad usage or a bad configuration. Never a tra
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
-from gateway.cli import engine, guard, keys, prices, reconcile, reprice, usage
+from gateway.cli import difficulty, engine, guard, keys, prices, reconcile, reprice, usage
 from gateway.cli.common import CommandError, ConfigOption, UsageError, fail, load
 from gateway.version import VERSION
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+HostOption = Annotated[str | None, typer.Option(help="Overrides server.host.")]
+PortOption = Annotated[int | None, typer.Option(min=0, max=65535, help="Overrides server.port; 0: any free one.")]
 
 app = typer.Typer(
     name="sluicegate",
@@ -26,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(keys.app, name="keys")
 app.add_typer(guard.app, name="guard")
+app.add_typer(difficulty.app, name="difficulty")
 app.add_typer(engine.app, name="engine")
 app.add_typer(prices.app, name="prices")
 prices.app.command("reprice")(reprice.reprice)
@@ -51,37 +61,90 @@ def options(
 @app.command()
 def serve(
     config: ConfigOption = Path("sluicegate.yaml"),
-    host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Overrides server.port; 0: any free one.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes. This version serves with one.")] = 1,
+    host: HostOption = None,
+    port: PortOption = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port; more than one need Redis.")] = 1,
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
-    if workers != 1:
-        raise UsageError(
-            "this version serves with one worker a process; "
-            "run replicas on ports of their own with shared_state in a Valkey"
-        )
-    loaded = load(config)
-    server = loaded.server.model_copy(
-        update={key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    )
+    read = _reader(config, host, port)
+    settings = read()
+    if workers > 1:
+        raise typer.Exit(_serve_with(workers, settings, config, host, port))
     from gateway.cli.welcome import print_welcome
     from gateway.server import run
     from gateway.server import serve as serve_config
     from gateway.telemetry.logs import configure
 
-    configure(loaded.telemetry.log_level)
-    settings = loaded.model_copy(update={"server": server})
-    run(lambda: serve_config(settings, print_welcome))
+    configure(settings.telemetry.log_level)
+    model = settings.models[0].name
+    run(lambda: serve_config(settings, read, lambda parts, url: print_welcome(url, model, parts.admin_key_file)))
+
+
+@app.command(hidden=True)
+def worker(
+    sock: Annotated[int, typer.Option(help="Descriptor of the socket to serve on.")],
+    link: Annotated[int, typer.Option(help="Descriptor of the socket to the parent.")],
+    config: ConfigOption = Path("sluicegate.yaml"),
+    host: HostOption = None,
+    port: PortOption = None,
+) -> None:
+    """One of the processes of `serve --workers`, which starts it."""
+    read = _reader(config, host, port)
+    settings = read()
+    from gateway.server import run, serve_worker
+    from gateway.telemetry.logs import configure
+    from gateway.telemetry.worker_metrics import VARIABLE
+    from gateway.worker_link import WorkerLink
+
+    configure(settings.telemetry.log_level)
+    with socket.socket(fileno=sock) as listening, socket.socket(fileno=link) as parent:
+        listening.setblocking(False)
+        run(lambda: serve_worker(settings, read, listening, WorkerLink(parent), Path(os.environ[VARIABLE])))
+
+
+def _reader(path: Path, host: str | None, port: int | None) -> Callable[[], Config]:
+    """What reads the file, with what the command line overrides."""
+    given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+
+    def read() -> Config:
+        loaded = load(path)
+        return loaded.model_copy(update={"server": loaded.server.model_copy(update=given)})
+
+    return read
+
+
+def _serve_with(workers: int, settings: Config, path: Path, host: str | None, port: int | None) -> int:
+    """Be the parent of so many workers. Returns the exit code."""
+    if settings.shared_state.url.get_secret_value().startswith("memory:"):
+        raise UsageError("--workers needs a shared_state of redis://…: workers count limits and budgets together")
+    if settings.engine.models:
+        raise UsageError("--workers does not go with engine.models: each worker would load every local model")
+    from gateway.admission.admin_key import FILE_NAME
+    from gateway.cli.welcome import print_welcome
+    from gateway.listening import base_url, bind
+    from gateway.telemetry.logs import configure
+    from gateway.workers import Workers
+
+    configure(settings.telemetry.log_level)
+    key_file = settings.server.state_dir / FILE_NAME if settings.admin_key is None else None
+    command = [sys.executable, "-m", "gateway", "worker", "--config", str(path)]
+    command += ["--host", host] if host is not None else []
+    command += ["--port", str(port)] if port is not None else []
+    with bind(settings.server.host, settings.server.port) as sock:
+        url = base_url(sock)
+        parent = Workers(workers, command, sock, lambda: print_welcome(url, settings.models[0].name, key_file))
+        return asyncio.run(parent.run())
 
 
 @app.command()
 def check(config: ConfigOption = Path("sluicegate.yaml")) -> None:
     """Check a configuration file: every fault with its line."""
     loaded = load(config)
-    from gateway.parts import build_guards
+    from gateway.parts.guards import build_guards
+    from gateway.routing.difficulty import build_difficulty_routers
 
     build_guards(loaded)
+    build_difficulty_routers(loaded)
     typer.echo(f"{config}: ok ({len(loaded.models)} models, {len(loaded.guards)} guards)")
 
 

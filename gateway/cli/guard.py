@@ -21,7 +21,7 @@ def test_guard(
     config: ConfigOption = Path("sluicegate.yaml"),
 ) -> None:
     """Read a text from standard input; print the guard's verdict as JSON."""
-    from gateway.parts import build_guards
+    from gateway.parts.guards import build_guards
     from guards.check import check_text
     from guards.types import Stage
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
-from gateway.parts import Parts
 
-
-def print_welcome(parts: Parts, base_url: str) -> None:
-    model = parts.router.models[0].name
+def print_welcome(base_url: str, model: str, admin_key_file: Path | None) -> None:
+    """`admin_key_file` None: the operator configured the key."""
     lines = [f"Sluicegate is ready at {base_url}"]
-    if parts.admin_key_file is None:
+    if admin_key_file is None:
         key = "$SLUICEGATE_ADMIN_KEY"
         lines.append("The admin key is the one you configured.")
     else:
-        path = parts.admin_key_file.resolve()
+        path = admin_key_file.resolve()
         key = f"$(cat {shlex.quote(str(path))})"
         lines.append(f"The admin key is in {path}")
     message = {"role": "user", "content": "Name three primary colours."}

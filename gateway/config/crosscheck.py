@@ -11,25 +11,33 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from gateway.config.faults import Path
+from gateway.config.providers import PROVIDERS
 from gateway.config.source import Document
 from gateway.tokens import ENCODINGS
 
-_PROVIDER_KEYS = ("model", "base_url", "api_key")
+FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_filter_fallbacks")
+_PROVIDER_KEYS = ("model", "base_url", "api_key", "options")
 
 
 def check_references(document: Document) -> None:
     """Note every fault that lies between parts of the file."""
     _unique(document, "models")
     _unique(document, "guards")
-    _fallbacks(document)
+    for kind in FALLBACKS:
+        _fallbacks(document, kind)
+    _hedges(document)
+    _difficulty(document)
     engines = _engine_models(document)
     names: dict[str, tuple[str, ...]] = {}
     prices: dict[str, Any] = {}
+    watched: dict[str, Any] = {}
     for path, target in _targets(document):
         _target_kind(document, path, target)
+        _target_provider(document, path, target)
         _target_engine(document, path, target, engines)
         _target_name(document, path, target, names)
         _target_price(document, path, target, prices)
+        _target_health(document, path, target, watched)
 
 
 def check_files(document: Document) -> None:
@@ -41,6 +49,9 @@ def check_files(document: Document) -> None:
     for path, target in _targets(document):
         tokenizer = target.get("tokenizer")
         named.append(((*path, "tokenizer"), None if tokenizer in ENCODINGS else tokenizer))
+    for index, model in _mappings(_section(document, "models")):
+        if isinstance(difficulty := model.get("difficulty"), dict):
+            named.append((("models", index, "difficulty", "model"), difficulty.get("model")))
     prices = _section(document, "prices")
     named.append((("prices", "file"), prices.get("file") if isinstance(prices, dict) else None))
     for path, file in named:
@@ -66,14 +77,17 @@ def _unique(document: Document, section: str) -> None:
             first[name] = index
 
 
-def _fallbacks(document: Document) -> None:
+def _fallbacks(document: Document, kind: str) -> None:
+    """Fallbacks of one kind. Kinds may go round in a circle together: no model is tried twice for a request."""
     graph: dict[str, list[tuple[Path, str]]] = {}
     for index, model in _mappings(_section(document, "models")):
         edges: list[tuple[Path, str]] = [
-            (("models", index, "fallbacks", position), name)
-            for position, name in enumerate(_list(model.get("fallbacks")))
+            (("models", index, kind, position), name)
+            for position, name in enumerate(_list(model.get(kind)))
             if isinstance(name, str)
         ]
+        if kind == "fallbacks":
+            edges += _tiers(index, model)
         if isinstance(name := model.get("name"), str):
             graph.setdefault(name, edges)
     for edges in graph.values():
@@ -81,6 +95,39 @@ def _fallbacks(document: Document) -> None:
             if name not in graph:
                 document.add(path, f'no model is named "{name}"{suggestion(name, graph)}')
     _circles(document, graph)
+
+
+def _tiers(index: int, model: dict[str, Any]) -> list[tuple[Path, str]]:
+    """The models that a difficulty router sends to, each with its place."""
+    section = model.get("difficulty")
+    named = ((tier, section.get(tier)) for tier in ("simple", "medium", "hard")) if isinstance(section, dict) else ()
+    return [(("models", index, "difficulty", tier), name) for tier, name in named if isinstance(name, str)]
+
+
+def _difficulty(document: Document) -> None:
+    """A model has tiers or targets of its own, as its routing says."""
+    for index, model in _mappings(_section(document, "models")):
+        path: Path = ("models", index)
+        targets = model.get("targets")
+        if model.get("routing") == "difficulty":
+            if model.get("difficulty") is None:
+                document.add(path, "routing: difficulty needs difficulty: {simple: MODEL, medium: MODEL, hard: MODEL}")
+            if targets:
+                document.add((*path, "targets"), "routing: difficulty has no targets of its own; its tiers have")
+            continue
+        if model.get("difficulty") is not None:
+            document.add((*path, "difficulty"), "belongs to models with routing: difficulty")
+        elif "targets" not in model:
+            document.add((*path, "targets"), "this key is required")
+        elif targets == []:
+            document.add((*path, "targets"), "must have at least one element")
+
+
+def _hedges(document: Document) -> None:
+    """A hedge asks a second target of the same model."""
+    for index, model in _mappings(_section(document, "models")):
+        if model.get("hedge") is not None and len(_list(model.get("targets"))) < 2:
+            document.add(("models", index, "hedge"), "needs a second target to ask; this model has none")
 
 
 def _circles(document: Document, graph: dict[str, list[tuple[Path, str]]]) -> None:
@@ -97,7 +144,8 @@ def _circles(document: Document, graph: dict[str, list[tuple[Path, str]]]) -> No
             for path, following in edges:
                 if following in trail:
                     circle = " → ".join([*trail[trail.index(following) :], following])
-                    document.add(path, f"fallbacks go round in a circle: {circle}")
+                    what = "tiers go" if path[2] == "difficulty" else "fallbacks go"
+                    document.add(path, f"{what} round in a circle: {circle}")
                 elif following in graph and following not in done:
                     trail.append(following)
                     stack.append((following, iter(graph[following])))
@@ -114,7 +162,7 @@ def _target_kind(document: Document, path: Path, target: dict[str, Any]) -> None
         document.add((*path, "provider"), "a target has an engine or a provider, not both")
     elif engine is None and provider is None:
         if not (document.has_fault((*path, "engine")) or document.has_fault((*path, "provider"))):
-            document.add(path, "needs engine: NAME (a local model) or provider: openai with model: NAME")
+            document.add(path, "needs engine: NAME (a local model) or provider: NAME with model: NAME")
     elif provider is not None and target.get("model") is None:
         if not document.has_fault((*path, "model")):
             document.add(path, "a target with a provider needs model: NAME")
@@ -130,6 +178,31 @@ def _target_kind(document: Document, path: Path, target: dict[str, Any]) -> None
         and price.get("per_compute_second") is not None
     ):
         document.add((*path, "price", "per_compute_second"), "only a local engine's time is known; price tokens")
+
+
+def _target_provider(document: Document, path: Path, target: dict[str, Any]) -> None:
+    """A provider that there is, with all it needs and nothing that it would not use."""
+    name = target.get("provider")
+    if not isinstance(name, str):
+        return
+    provider = PROVIDERS.get(name)
+    if provider is None:
+        message = f'there is no provider "{name}"{suggestion(name, PROVIDERS)}; "openai" reaches any server that speaks'
+        document.add((*path, "provider"), f"{message} the OpenAI API")
+        return
+    if provider.key and target.get("api_key") is None:
+        document.add(path, f'a target with the provider "{name}" needs api_key: KEY')
+    if provider.address and target.get("base_url") is None:
+        document.add(path, f'a target with the provider "{name}" needs base_url: URL')
+    options = target.get("options")
+    given = options if isinstance(options, dict) else {}
+    for option in provider.required:
+        if given.get(option) is None:
+            document.add(path, f'a target with the provider "{name}" needs options: {{{option}: …}}')
+    for option in given:
+        if isinstance(option, str) and option not in provider.options:
+            message = f'the provider "{name}" has no such option{suggestion(option, provider.options)}'
+            document.add((*path, "options", option), message)
 
 
 def _target_engine(document: Document, path: Path, target: dict[str, Any], engines: dict[str, Any]) -> None:
@@ -154,6 +227,19 @@ def _target_price(document: Document, path: Path, target: dict[str, Any], prices
     name = target.get("name")
     if isinstance(name, str) and prices.setdefault(name, target.get("price")) != target.get("price"):
         document.add(path, f'"{name}" has another price elsewhere; give one of the two a name of its own')
+
+
+def _target_health(document: Document, path: Path, target: dict[str, Any], watched: dict[str, Any]) -> None:
+    """A target is watched in one way wherever it is used, and a probe needs a server to ask and a breaker to open."""
+    name, breaker, health = target.get("name"), target.get("breaker"), target.get("health")
+    if isinstance(name, str) and watched.setdefault(name, (breaker, health)) != (breaker, health):
+        document.add(path, f'"{name}" has another breaker or health elsewhere; give one of the two a name of its own')
+    if health is None:
+        return
+    if target.get("provider") != "openai":
+        document.add((*path, "health"), 'only targets with provider "openai" can be probed')
+    elif breaker is False:
+        document.add((*path, "health"), "has nothing to open: this target's breaker is off")
 
 
 def _targets(document: Document) -> Iterator[tuple[Path, dict[str, Any]]]:

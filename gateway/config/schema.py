@@ -13,7 +13,17 @@ from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from billing.budgets import Budget, BudgetError, Window, check_distinct
 from billing.prices import Price
@@ -22,6 +32,7 @@ from engine.errors import EngineConfigError
 from gateway.admission import limits
 from gateway.config import faults, source
 from gateway.config.values import (
+    After,
     Amount,
     Count,
     DatabaseUrl,
@@ -37,11 +48,13 @@ from gateway.config.values import (
     Tag,
     TimeZone,
     safe_name,
+    switched_off,
 )
 from guards.spec import GuardSpec, OnError
 from guards.types import Action, Stage
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
+Share = Annotated[Number, Field(ge=0, le=1)]
 ENGINE_FIRST_TOKEN = 120.0  # a local prompt waits its turn on hardware it shares; a provider's should not
 
 
@@ -153,6 +166,34 @@ class Timeouts(Section):
     total: Duration = 300.0
 
 
+class Breaker(Section):
+    """Opens after `failures` failures within `window` seconds, for `cooldown` seconds."""
+
+    failures: Annotated[Integer, Field(ge=1, le=1000)] = 5
+    window: Duration = 30.0
+    cooldown: Duration = 10.0
+
+
+class Health(Section):
+    """A GET of `path` behind the target's base_url every `interval` seconds, from which any 2xx is expected."""
+
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/models"
+    interval: Duration = 10.0
+    timeout: Duration = 2.0
+
+
+class Hedge(Section):
+    """`after`: when a second target is asked as well; "p95" is that of the first one's own recent latencies."""
+
+    after: After = "p95"
+
+
+class LastResort(Section):
+    """The text callers get as a normal answer when every target has failed."""
+
+    message: Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
 class TokenPrices(Section):
     """US dollars per million tokens."""
 
@@ -194,8 +235,20 @@ class TargetPrice(TokenPrices):
         return self
 
 
+class ProviderOptions(Section):
+    """What some providers need beside a key. Which takes which: `gateway.config.providers`."""
+
+    region: Annotated[str, Field(min_length=1)] | None = None
+    api_version: Annotated[str, Field(min_length=1)] | None = None
+    project: Annotated[str, Field(min_length=1)] | None = None
+    credentials: SecretStr | None = None  # a Google service account: its JSON, or the path of its file
+    access_key_id: SecretStr | None = None
+    secret_access_key: SecretStr | None = None
+    session_token: SecretStr | None = None
+
+
 class Target(Section):
-    """One place that can answer: a local engine, or a model at an OpenAI-compatible server.
+    """One place that can answer: a local engine, a model at an OpenAI-compatible server, or one of another provider.
 
     `name` labels it in headers, metrics and the ledger; made from the rest where it is not given, and unique
     to one upstream over the whole file. For `retries`, 0 means a single attempt.
@@ -203,26 +256,59 @@ class Target(Section):
 
     name: Name
     engine: str | None = None
-    provider: Literal["openai"] | None = None
+    provider: str | None = None  # one of `gateway.config.providers`
     model: Annotated[str, Field(min_length=1)] | None = None
     base_url: HttpUrl | None = None
     api_key: SecretStr | None = None
+    options: ProviderOptions = ProviderOptions()
     weight: Annotated[Number, Field(gt=0)] = 1.0
     retries: Annotated[Integer, Field(ge=0, le=10)] = 2
     timeouts: Timeouts = Timeouts()
-    breaker: Literal[False] = False
+    breaker: Annotated[Breaker | None, BeforeValidator(switched_off)] = Breaker()  # False: none
+    health: Health | None = None
     price: TargetPrice | None = None
     tokenizer: Annotated[str, Field(min_length=1)] | None = None  # an encoding's name, or a tokenizer.json
     max_output_tokens: Count | None = None  # of an answer whose caller set no limit; sent to the provider
+
+
+class Difficulty(Section):
+    """For `routing: difficulty`: the configured model of each tier, and where the score (0 to 1) parts them.
+
+    `model`: a weights file of one's own (`sluicegate difficulty train`). `shadow`: the tier that serves everything
+    while decisions are only recorded; true means hard.
+    """
+
+    simple: str
+    medium: str
+    hard: str
+    thresholds: tuple[Share, Share] = (0.35, 0.7)
+    model: Path | None = None
+    shadow: Literal[False, "simple", "medium", "hard"] = False
+
+    @field_validator("shadow", mode="before")
+    @classmethod
+    def _hard_serves(cls, shadow: Any) -> Any:
+        return "hard" if shadow is True else shadow
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.thresholds[0] > self.thresholds[1]:
+            raise ValueError("the first of thresholds must not be above the second")
+        return self
 
 
 class Model(Section):
     """What clients name in "model"."""
 
     name: Name
-    routing: Literal["ordered", "weighted"] = "ordered"
-    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
-    fallbacks: tuple[str, ...] = ()
+    routing: Literal["ordered", "weighted", "least_busy", "lowest_latency", "lowest_cost", "difficulty"] = "ordered"
+    targets: tuple[Target, ...] = ()  # none for routing by difficulty, at least one else: see `crosscheck`
+    difficulty: Difficulty | None = None
+    fallbacks: tuple[str, ...] = ()  # when every target failed
+    context_window_fallbacks: tuple[str, ...] = ()  # when the prompt was too long
+    content_filter_fallbacks: tuple[str, ...] = ()  # when the provider's own filter took the answer
+    hedge: Hedge | None = None
+    last_resort: LastResort | None = None
     limits: Rates = Rates()
 
 
@@ -303,9 +389,34 @@ class Guard(Section):
         )
 
 
+class ExactCache(Section):
+    """Answers given again to equal requests of one tenant. `max_bytes` binds a cache in memory, not one on a server.
+
+    `url`: where they are kept; by default where limits are counted. `stale_if_error`: how much longer they are kept
+    for when every target fails.
+    """
+
+    ttl: Duration = 600.0
+    max_bytes: Size = 64 * 2**20
+    max_entry: Size = 2**20
+    stale_if_error: Duration | None = None
+    url: StateUrl | None = None
+
+    @model_validator(mode="after")
+    def _an_entry_fits(self) -> Self:
+        if self.max_entry > self.max_bytes:
+            raise ValueError("max_entry is more than max_bytes")
+        return self
+
+
+class Cache(Section):
+    exact: ExactCache | None = None
+
+
 class Telemetry(Section):
     otlp_endpoint: HttpUrl | None = None
     service_name: Annotated[str, Field(min_length=1)] = "sluicegate"
+    traces_per_second: Annotated[Number, Field(gt=0)] | None = 50  # of requests that went well; null: all of them
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_bodies: Literal["none"] = "none"
 
@@ -322,6 +433,7 @@ class Config(Section):
     guards: tuple[Guard, ...] = ()
     budgets: Budgets = Budgets()
     prices: Prices = Prices()
+    cache: Cache = Cache()
     telemetry: Telemetry = Telemetry()
 
     _document: source.Document = PrivateAttr(default_factory=source.Document)
@@ -358,7 +470,7 @@ class Config(Section):
         return {key: _plain(value) for key, value in self.model_dump().items()}
 
 
-_TARGET_IDENTITY = ("engine", "provider", "model", "base_url", "api_key", "price")
+_TARGET_IDENTITY = ("engine", "provider", "model", "base_url", "api_key", "options", "price", "breaker", "health")
 
 
 class _TargetNames:

@@ -34,40 +34,7 @@ def _one_of(*names: str) -> Callable[[Any], bool]:
     return lambda value: value in names
 
 
-def _other_provider(value: Any) -> bool:
-    return isinstance(value, str) and value != "openai"
-
-
 UNBUILT: tuple[Unbuilt, ...] = (
-    Unbuilt(("cache",), _given, "the response cache is not built yet; take this section out"),
-    Unbuilt(
-        ("models", "*", "routing"),
-        _one_of("least_busy", "lowest_latency", "lowest_cost", "difficulty"),
-        'this routing is not built yet; use "ordered" or "weighted"',
-        "ordered",
-    ),
-    Unbuilt(
-        ("models", "*", "context_window_fallbacks"),
-        _given,
-        "fallbacks for long prompts are not built yet; take this key out",
-    ),
-    Unbuilt(
-        ("models", "*", "content_filter_fallbacks"),
-        _given,
-        "fallbacks for filtered replies are not built yet; take this key out",
-    ),
-    Unbuilt(
-        ("models", "*", "targets", "*", "provider"),
-        _other_provider,
-        'this provider is not built yet; "openai" reaches any server that speaks the OpenAI API',
-        "openai",
-    ),
-    Unbuilt(
-        ("models", "*", "targets", "*", "breaker"),
-        _given,
-        'circuit breakers are not built yet; take this key out or write "breaker: false"',
-        False,
-    ),
     Unbuilt(
         ("guards", "*", "kind"),
         _one_of("injection", "secrets", "topics", "content", "schema", "nemo"),

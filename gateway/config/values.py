@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -34,6 +34,23 @@ def parse_duration(value: object) -> float:
     if not 0 < seconds <= 366 * 86400:
         raise ValueError("must be more than 0 and at most a year")
     return seconds
+
+
+def parse_after(value: object) -> float | Literal["p95"]:
+    """Seconds as `parse_duration` gives them, or the word "p95". Raises ValueError."""
+    if value == "p95":
+        return "p95"
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f'{error}, or "p95"') from None
+
+
+def switched_off(value: Any) -> Any:
+    """`false` as None, for a part that is there by default. Raises ValueError for `true`."""
+    if value is True:
+        raise ValueError("must be false, or a mapping; it is on by itself")
+    return None if value is False else value
 
 
 def parse_size(value: object) -> int:
@@ -158,6 +175,7 @@ def _number(value: object, what: str, example: str) -> float:
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+After = Annotated[float | Literal["p95"], BeforeValidator(parse_after)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 Dollars = Annotated[Decimal, BeforeValidator(parse_price)]
 Amount = Annotated[Decimal, BeforeValidator(parse_amount)]

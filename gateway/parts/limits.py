@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,8 +15,9 @@ from gateway.admission.limits import Binding, Limits
 from gateway.admission.seeding import Seeder
 from gateway.admission.stores.base import LimitStore
 from gateway.admission.stores.open import StoreConfigError, open_store
-from gateway.config import Config
-from gateway.parts.startup import StartupError
+from gateway.config import Config, schema
+from gateway.parts.shared import Shared
+from gateway.startup import StartupError
 
 
 async def open_limits(config: Config, stack: AsyncExitStack) -> LimitStore:
@@ -28,21 +30,30 @@ async def open_limits(config: Config, stack: AsyncExitStack) -> LimitStore:
     return store
 
 
-async def open_admission(
-    config: Config, store: LimitStore, database: AsyncEngine, ledger: Ledger, passed: Counter, stack: AsyncExitStack
-) -> Admission:
-    webhook = None
-    if (told := config.budgets.webhook) is not None:
-        webhook = Webhook(told.url.get_secret_value(), told.secret.get_secret_value() if told.secret else None)
-        await webhook.start()
-        stack.push_async_callback(webhook.close)
+async def open_seeder(store: LimitStore, database: AsyncEngine, ledger: Ledger, stack: AsyncExitStack) -> Seeder:
     seeder = Seeder(database, ledger, store)
     await seeder.start()
     stack.push_async_callback(seeder.close)
+    return seeder
+
+
+async def open_admission(
+    config: Config, store: LimitStore, seeder: Seeder, passed: Counter, shared: Shared, stack: AsyncExitStack
+) -> Admission:
+    """What the configuration binds, counted in `store`; the webhook is held until `stack` is closed."""
+    webhook = None
+    if (told := config.budgets.webhook) is not None:
+        webhook = await shared.hold(("webhook", told), partial(_webhook, told), stack)
     alerts = Alerts(config.budgets.thresholds, passed, webhook)
     admission = Admission(store, seeder, alerts, _scopes(config))
     stack.push_async_callback(admission.close)
     return admission
+
+
+async def _webhook(told: schema.Webhook) -> Webhook:
+    webhook = Webhook(told.url.get_secret_value(), told.secret.get_secret_value() if told.secret else None)
+    await webhook.start()
+    return webhook
 
 
 def _scopes(config: Config) -> Scopes:

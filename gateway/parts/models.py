@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.bundled import PriceListError
+from billing.pricebook import PriceBook
 from gateway.config import Config, schema
-from gateway.parts.startup import StartupError
+from gateway.config.providers import NATIVE, PROVIDERS
+from gateway.parts.shared import Shared
+from gateway.parts.states import UPSTREAM, Standing
+from gateway.pipeline.call import Operation
 from gateway.routing.catalogue import Catalogue
 from gateway.routing.prices import PriceWatch
-from gateway.routing.router import Model, Routing, Target, Timeouts
+from gateway.routing.router import Hedge, Model, Routing, Target, Timeouts
+from gateway.routing.state import TargetState
+from gateway.startup import StartupError
 from gateway.storage.prices import PriceRepository
 from gateway.tokens import TokenCounter
 from gateway.upstreams.base import Upstream
@@ -46,39 +55,50 @@ async def start_engines(config: Config, stack: AsyncExitStack) -> dict[str, Loca
     return models
 
 
-async def open_prices(catalogue: Catalogue, database: AsyncEngine, stack: AsyncExitStack) -> PriceWatch:
-    try:
-        book = catalogue.price_book()
-    except PriceListError as error:
-        raise StartupError(f"the price list cannot be read: {error}") from None
-    watch = PriceWatch(PriceRepository(database), book)
+async def open_prices(database: AsyncEngine, stack: AsyncExitStack) -> PriceWatch:
+    """What keeps a price book up to date, with a book of no target until it is given one."""
+    watch = PriceWatch(PriceRepository(database), PriceBook({}, {}, {}))
     await watch.start()
     stack.push_async_callback(watch.close)
     return watch
 
 
+def price_book(catalogue: Catalogue) -> PriceBook:
+    """The configured and the listed prices. Reads the price list. Raises StartupError."""
+    try:
+        return catalogue.price_book()
+    except PriceListError as error:
+        raise StartupError(f"the price list cannot be read: {error}") from None
+
+
 async def open_models(
-    config: Config, catalogue: Catalogue, engines: Mapping[str, LocalModel], stack: AsyncExitStack
+    config: Config,
+    catalogue: Catalogue,
+    engines: Mapping[str, LocalModel],
+    known: Mapping[str, Standing],
+    shared: Shared,
+    stack: AsyncExitStack,
 ) -> list[Model]:
-    upstreams: dict[str, Upstream] = {}
+    """The configured models on upstreams that are held until `stack` is closed. Raises StartupError."""
     models = []
     for model in config.models:
         targets = []
         for target in model.targets:
-            upstream = upstreams.get(target.name)
-            if upstream is None:
-                upstream = upstreams[target.name] = _upstream(target, catalogue, engines)
-                stack.push_async_callback(upstream.close)
-            targets.append(_target(target, catalogue, upstream))
-        models.append(Model(model.name, tuple(targets), Routing(model.routing), model.fallbacks))
+            key = ("upstream", target.name, *(getattr(target, name) for name in UPSTREAM))
+            key = (*key, target.timeouts.connect, catalogue.output_cap(target))
+            upstream = await shared.hold(key, partial(_upstream, target, catalogue, engines), stack)
+            targets.append(_target(target, catalogue, upstream, known[target.name].state))
+        models.append(_model(model, tuple(targets)))
     return models
 
 
-def _upstream(target: schema.Target, catalogue: Catalogue, engines: Mapping[str, LocalModel]) -> Upstream:
+async def _upstream(target: schema.Target, catalogue: Catalogue, engines: Mapping[str, LocalModel]) -> Upstream:
     if target.engine is not None:
         from gateway.upstreams.engine import EngineUpstream
 
         return EngineUpstream(engines[target.engine])
+    if target.provider not in (None, NATIVE):
+        return await _translated_upstream(target, catalogue)
     from gateway.upstreams.openai_compatible import OpenAICompatible
 
     return OpenAICompatible(
@@ -90,7 +110,54 @@ def _upstream(target: schema.Target, catalogue: Catalogue, engines: Mapping[str,
     )
 
 
-def _target(target: schema.Target, catalogue: Catalogue, upstream: Upstream) -> Target:
+async def _translated_upstream(target: schema.Target, catalogue: Catalogue) -> Upstream:
+    """An upstream through the litellm SDK. Raises StartupError if something it needs is not installed."""
+    provider = PROVIDERS[target.provider or NATIVE]
+    options = target.options.model_dump(exclude_none=True)
+    settings = {provider.options[name]: _revealed(value) for name, value in options.items()}
+    if target.api_key is not None:
+        settings["api_key"] = target.api_key.get_secret_value()
+    if target.base_url is not None:
+        settings["api_base"] = target.base_url.get_secret_value().rstrip("/")
+    can = {Operation.CHAT: provider.chat, Operation.EMBEDDINGS: provider.embeddings}
+    try:
+        from gateway.upstreams.litellm.upstream import LiteLLMUpstream
+
+        if provider.module is not None:
+            await asyncio.to_thread(importlib.import_module, provider.module)
+        return await LiteLLMUpstream.open(
+            provider=target.provider or NATIVE,
+            model=target.model or "",
+            settings=settings,
+            operations=frozenset(operation for operation, able in can.items() if able),
+            connect_timeout=target.timeouts.connect,
+            output_cap=catalogue.output_cap(target),
+        )
+    except ModuleNotFoundError as error:
+        raise StartupError(
+            f"the provider \"{target.provider}\" needs the extra: pip install 'sluicegate[providers]' ({error.name})"
+        ) from None
+
+
+def _revealed(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _model(model: schema.Model, targets: tuple[Target, ...]) -> Model:
+    after = model.hedge.after if model.hedge else None
+    return Model(
+        name=model.name,
+        targets=targets,
+        routing=Routing.ORDERED if model.difficulty else Routing(model.routing),  # its tiers have targets, not it
+        fallbacks=model.fallbacks,
+        context_window_fallbacks=model.context_window_fallbacks,
+        content_filter_fallbacks=model.content_filter_fallbacks,
+        hedge=Hedge(None if after == "p95" else after) if model.hedge else None,
+        last_resort=model.last_resort.message if model.last_resort else None,
+    )
+
+
+def _target(target: schema.Target, catalogue: Catalogue, upstream: Upstream, state: TargetState) -> Target:
     timeouts = target.timeouts
     return Target(
         name=target.name,
@@ -100,4 +167,6 @@ def _target(target: schema.Target, catalogue: Catalogue, upstream: Upstream) -> 
         weight=target.weight,
         retries=target.retries,
         timeouts=Timeouts(timeouts.connect, timeouts.first_token, timeouts.idle, timeouts.total),
+        context=catalogue.context(target),
+        state=state,
     )

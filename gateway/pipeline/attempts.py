@@ -1,4 +1,4 @@
-"""Trying targets until one answers: retries, fallbacks, one deadline over them all.
+"""Trying targets until one answers: retries, fallbacks, hedges, one deadline over them all.
 
 Before the first content of a stream a failed attempt is forgotten and the next target tried. After it the attempt is
 the answer, and if it breaks the stream ends with an error.
@@ -11,42 +11,55 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 
 import structlog
 
-from gateway.errors import GateError, UpstreamFailed
-from gateway.pipeline.answer import Chunk, ChunkStream, Reply, is_content, served_model
+from gateway.errors import GateError, RateLimited, Unavailable, UpstreamFailed
+from gateway.pipeline import last_resort
+from gateway.pipeline.answer import ChunkStream, Reply, is_content
+from gateway.pipeline.backoff import back_off
 from gateway.pipeline.call import Call
+from gateway.pipeline.chain import Chain, reason_of, surely_too_long
+from gateway.pipeline.hedge import Run, patience, race
 from gateway.pipeline.record import Attempt, Record
-from gateway.routing.router import Candidate, Target
+from gateway.pipeline.trial import FILTERED, OpenStream, Trial
+from gateway.routing.router import Candidate, Reason, Target
+from gateway.routing.state import TargetOpen
 from gateway.tokens import TokenCounter
 from gateway.upstreams.base import Failure, UpstreamError
 
+__all__ = ["Attempts", "OpenStream"]
+
 log = structlog.get_logger(__name__)
 
-BACK_OFF = 0.1  # seconds before the first retry; doubled for each further one, with jitter
-MAX_WAIT = 5.0  # an upstream that asks for more than this is left for the next target
-
-
-@dataclass(slots=True)
-class OpenStream:
-    """A stream whose first content has come: `head` holds the chunks up to it, `rest` the generator of the others."""
-
-    head: list[Chunk]
-    rest: AsyncGenerator[Chunk, None]
+HEDGED = "hedged"
 
 
 @dataclass(slots=True)
 class Attempts:
-    """All attempts of one request. They are written into `record` as they end, whatever ends them."""
+    """All attempts of one request. They are written into `record` as they end, whatever ends them.
+
+    `candidates` are those of `Router.candidates`, the asked model's first. `clock` is the one `record.started` is of.
+    """
 
     candidates: list[Candidate]
     record: Record
     rng: random.Random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    answered: Candidate | None = None  # whose answer it is, once there is one
+    clock: Callable[[], float] = monotonic
+    answered: Candidate | None = None  # whose answer it is, once there is one; None for a last resort
     _failures: list[UpstreamError] = field(default_factory=list)
+    _skipped: list[Target] = field(default_factory=list)  # by an open breaker
+    _spent: set[int] = field(default_factory=set)  # ids of candidates that are not tried again
+    _reason: Reason = Reason.ERROR  # how the model being tried fails
+    _refusal: GateError | None = None  # what it said, if that was about the request
+    _filtered: Trial | None = None  # an answer its provider filtered: the last one, if nobody has a better
+    _chain: Chain = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._chain = Chain(self.candidates)
 
     @property
     def counter(self) -> TokenCounter:
@@ -55,75 +68,196 @@ class Attempts:
 
     async def complete(self, call: Call) -> Reply:
         """A whole reply. Raises GateError when the request is at fault or no target is left."""
-        async with aclosing(self._tries()) as tries:
-            async for candidate in tries:
-                target = candidate.target
-                with self._failing_over(target), self._attempt(candidate):
-                    async with asyncio.timeout(self._remaining(target)):
-                        reply = await target.upstream.complete(call)
-                    self._answered(candidate, reply.served_model)
-                    return reply
-        raise self._exhausted()
+        trial = await self._search(call, partial(self._whole, call), stream=False)
+        if trial is None:
+            return last_resort.message_reply(*self._resort(call))
+        assert isinstance(trial.answer, Reply)
+        return trial.answer
 
     async def open_stream(self, call: Call) -> OpenStream:
         """A stream, once its first content is here. Raises as `complete` does."""
-        async with aclosing(self._tries()) as tries:
+        trial = await self._search(call, partial(self._stream, call), stream=True)
+        if trial is None:
+            return last_resort.message_stream(*self._resort(call))
+        assert isinstance(trial.answer, OpenStream)
+        return trial.answer
+
+    async def _search(self, call: Call, run: Run, *, stream: bool) -> Trial | None:
+        """The try whose answer it is; None where every target failed."""
+        async with aclosing(self._tries(call)) as tries:
             async for candidate in tries:
-                target = candidate.target
-                chunks = self._timed(candidate, target.upstream.stream(call))
-                head: list[Chunk] = []
-                try:
-                    with self._failing_over(target):
-                        async for chunk in chunks:
-                            head.append(chunk)
-                            if is_content(chunk):
-                                self._answered(candidate, served_model(chunk.body))
-                                return OpenStream(head, chunks)
-                except BaseException:
-                    await chunks.aclose()
-                    raise
-        raise self._exhausted()
+                trial = await self._try(call, candidate, run, stream=stream)
+                if trial is None:
+                    continue
+                if trial.filtered and self._chain.has_fallback(candidate.model, Reason.CONTENT_FILTER):
+                    await self._set_aside(call, trial)
+                    continue
+                self._answered(trial.candidate, trial.served_model)
+                return trial
+        if self._filtered is not None:
+            self._filtered.unbill()
+            self._answered(self._filtered.candidate, self._filtered.served_model)
+        return self._filtered
 
-    async def _tries(self) -> AsyncGenerator[Candidate, None]:
+    async def _tries(self, call: Call) -> AsyncGenerator[Candidate, None]:
         """Each candidate, and again for its retries, with the waits between."""
-        for candidate in self.candidates:
-            for retry in range(candidate.target.retries + 1):
-                if retry:
-                    wait = self._back_off(retry)
-                    if wait is None or wait >= self._remaining(candidate.target):
-                        break
-                    await self.sleep(wait)
-                if self._remaining(candidate.target) <= 0:
-                    break
-                yield candidate
+        while (group := self._chain.next()) is not None:
+            self._reason, self._refusal = Reason.ERROR, None
+            model = group[0].model
+            if self._chain.has_fallback(model, Reason.CONTEXT_WINDOW) and all(surely_too_long(call, c) for c in group):
+                self._reason = Reason.CONTEXT_WINDOW
+            for candidate in group:
+                retry = 0
+                while self._reason is Reason.ERROR and await self._may_try(candidate, retry):
+                    yield candidate
+                    retry += 1
+            self._chain.failed(model, self._reason)
 
-    def _back_off(self, retry: int) -> float | None:
-        """Seconds until the next try at the same target; None when there should be none."""
-        last = self._failures[-1]
-        if last.failure is Failure.TIMEOUT:
-            return None  # it may still be at work on the first try; a second would be paid twice
-        wait = BACK_OFF * 2.0 ** (retry - 1) * self.rng.uniform(0.5, 1.5)
-        wait = max(wait, last.retry_after or 0.0)
-        return wait if wait <= MAX_WAIT else None
+    async def _may_try(self, candidate: Candidate, retry: int) -> bool:
+        """Whether to send the request there now; a retry's wait is over when this returns."""
+        target = candidate.target
+        if retry > target.retries or id(candidate) in self._spent:
+            return False
+        if retry:
+            wait = back_off(retry, self._failures[-1], self.rng)
+            if wait is None or wait >= self._remaining(target) or not target.state.admits:
+                return False
+            await self.sleep(wait)
+        if not target.state.admits:
+            self._skipped.append(target)
+            return False
+        return self._remaining(target) > 0
+
+    async def _try(self, call: Call, candidate: Candidate, run: Run, *, stream: bool) -> Trial | None:
+        """One try, or two at once; None if it failed so that another may do."""
+        trial = Trial(candidate)
+        hedge = candidate.model.hedge
+        wait = None if hedge is None else patience(hedge, candidate.target, stream=stream)
+        if wait is not None:
+            return await self._hedged(call, trial, run, wait)
+        with self._failing_over(candidate):
+            await run(trial)
+        return trial if trial.answer is not None else None
+
+    async def _hedged(self, call: Call, first: Trial, run: Run, wait: float) -> Trial | None:
+        trials = [first]
+        try:
+            winner = await race(run, trials, lambda: self._second(first.candidate), self.sleep(wait))
+        except BaseException:
+            # Nobody waits any more. What was begun last is booked as the one that was left, all before it as losers.
+            begun = [trial for trial in trials if trial.attempt is not None]
+            for trial in begun[:-1]:
+                trial.bill(call, HEDGED)
+            for trial in begun[-1:]:
+                self._answered(trial.candidate, None)
+            raise
+        for trial in trials:
+            if len(trials) > 1:
+                self._spent.add(id(trial.candidate))
+            if trial is winner:
+                continue
+            if winner is not None:
+                trial.bill(call, HEDGED)
+            if trial.error is not None:
+                with self._failing_over(trial.candidate, final=winner is None):
+                    raise trial.error
+        return winner
+
+    def _second(self, first: Candidate) -> Trial | None:
+        """A try at another target of the same model, if one may be asked."""
+        for candidate in self.candidates:
+            target = candidate.target
+            if candidate.model is not first.model or target.name == first.target.name:
+                continue
+            if id(candidate) not in self._spent and target.state.admits and self._remaining(target) > 0:
+                return Trial(candidate)
+        return None
+
+    async def _whole(self, call: Call, trial: Trial) -> None:
+        target = trial.candidate.target
+        with self._attempt(trial, stream=False) as answered:
+            async with asyncio.timeout(self._remaining(target)):
+                trial.answer = await target.upstream.complete(call)
+            answered()
+
+    async def _stream(self, call: Call, trial: Trial) -> None:
+        chunks = self._timed(trial, trial.candidate.target.upstream.stream(call))
+        try:
+            async for chunk in chunks:
+                trial.heard.append(chunk)
+                if is_content(chunk):
+                    trial.answer = OpenStream(trial.heard, chunks)
+                    return
+        except BaseException:
+            await chunks.aclose()
+            raise
+
+    async def _timed(self, trial: Trial, chunks: ChunkStream) -> ChunkStream:
+        """The chunks under the target's time limits, booked as one attempt until the last of them."""
+        target = trial.candidate.target
+        content = False
+        with self._attempt(trial, stream=True) as answered:
+            first_content_by = self.clock() + target.timeouts.first_token
+            async with aclosing(chunks):
+                while True:
+                    wait = target.timeouts.idle if content else first_content_by - self.clock()
+                    async with asyncio.timeout(min(wait, self._remaining(target))):
+                        chunk = await anext(chunks, None)
+                    if chunk is None:
+                        break
+                    if not content and is_content(chunk):
+                        content = True
+                        answered()
+                    yield chunk
+            if not content:
+                raise UpstreamError(Failure.BROKEN, "the stream ended without content")
+
+    async def _set_aside(self, call: Call, trial: Trial) -> None:
+        """Keep a filtered answer for the case that nobody has a better one, and book what it cost."""
+        if isinstance(trial.answer, OpenStream):
+            with self._failing_over(trial.candidate):
+                async for chunk in trial.answer.rest:  # its usage comes last
+                    trial.heard.append(chunk)
+            trial.answer = OpenStream(trial.heard, last_resort.nothing())
+        trial.bill(call, FILTERED)
+        self._filtered, self._reason = trial, Reason.CONTENT_FILTER
 
     def _remaining(self, target: Target) -> float:
-        return target.timeouts.total - (monotonic() - self.record.started)
+        return target.timeouts.total - (self.clock() - self.record.started)
 
     @contextmanager
-    def _attempt(self, candidate: Candidate) -> Iterator[None]:
-        """Book one attempt with the way it ended."""
-        attempt = Attempt(candidate.target.name, monotonic())
+    def _attempt(self, trial: Trial, *, stream: bool) -> Iterator[Callable[[], None]]:
+        """Book one attempt with the way it ended. Call what it gives at the first content. Raises TargetOpen."""
+        candidate, state = trial.candidate, trial.candidate.target.state
+        permit = state.begin()
+        attempt = trial.attempt = Attempt(candidate.target.name, self.clock())
         self.record.attempts.append(attempt)
-        try:
-            yield
-        except UpstreamError as error:
+        content = False
+
+        def answered() -> None:
+            nonlocal content
+            content = True
+            state.answered(permit, self.clock() - attempt.started, stream=stream)
+
+        def failed(error: UpstreamError) -> None:
             attempt.outcome = error.failure.value
+            state.failed(permit, error, 0.0 if content else self.clock() - attempt.started, stream=stream)
+
+        try:
+            yield answered
+        except UpstreamError as error:
+            failed(error)
             raise
         except TimeoutError:
-            attempt.outcome = Failure.TIMEOUT.value
-            raise UpstreamError(Failure.TIMEOUT, "no answer in time") from None
+            timeout = UpstreamError(Failure.TIMEOUT, "no answer in time")
+            if self._remaining(candidate.target) > 0 or len(self.record.attempts) == 1:
+                failed(timeout)
+            else:
+                attempt.outcome = timeout.failure.value  # attempts before it took its time: that is no fault of it
+            raise timeout from None
         except GateError:
             attempt.outcome = "refused"
+            state.lives(permit)
             raise
         except (asyncio.CancelledError, GeneratorExit):
             attempt.outcome = "cancelled"
@@ -134,11 +268,15 @@ class Attempts:
             attempt.outcome = Failure.ERROR.value  # a fault of ours
             raise
         finally:
-            attempt.ended = monotonic()
+            attempt.ended = self.clock()
+            state.end(permit)
 
     @contextmanager
-    def _failing_over(self, target: Target) -> Iterator[None]:
-        """Swallow an attempt's failure, but keep it: the next candidate may do, and the log must know."""
+    def _failing_over(self, candidate: Candidate, *, final: bool = True) -> Iterator[None]:
+        """Swallow a failure that another candidate may mend, but keep it: the caller and the log must know.
+
+        `final` is False for one that is already mended.
+        """
         try:
             yield
         except UpstreamError as error:
@@ -146,28 +284,19 @@ class Attempts:
             log.warning(
                 "attempt failed",
                 request_id=self.record.request_id,
-                target=target.name,
+                target=candidate.target.name,
                 failure=error.failure.value,
                 detail=str(error),
             )
-
-    async def _timed(self, candidate: Candidate, chunks: ChunkStream) -> ChunkStream:
-        """The chunks under the target's time limits, booked as one attempt until the last of them."""
-        target = candidate.target
-        first_content_by = monotonic() + target.timeouts.first_token
-        content = False
-        with self._attempt(candidate):
-            async with aclosing(chunks):
-                while True:
-                    wait = target.timeouts.idle if content else first_content_by - monotonic()
-                    async with asyncio.timeout(min(wait, self._remaining(target))):
-                        chunk = await anext(chunks, None)
-                    if chunk is None:
-                        break
-                    content = content or is_content(chunk)
-                    yield chunk
-            if not content:
-                raise UpstreamError(Failure.BROKEN, "the stream ended without content")
+        except TargetOpen:
+            self._skipped.append(candidate.target)
+            self._spent.add(id(candidate))
+        except GateError as error:
+            if final:
+                reason = reason_of(error)
+                if reason is None:
+                    raise
+                self._reason, self._refusal = reason, error
 
     def _answered(self, candidate: Candidate, served_model: str | None) -> None:
         self.answered = candidate
@@ -176,10 +305,30 @@ class Attempts:
         self.record.price = candidate.price
         self.record.served_model = served_model
 
+    def _resort(self, call: Call) -> tuple[str, str]:
+        """The asked model's name and its message for when every target failed. Raises GateError without one."""
+        asked = self.candidates[0].model
+        if self._refusal is not None or asked.last_resort is None or call.operation not in last_resort.ANSWERS:
+            raise self._exhausted()
+        self.record.model, self.record.target = asked.name, last_resort.TARGET
+        self.record.price = self.record.served_model = None
+        return asked.name, asked.last_resort
+
     def _exhausted(self) -> GateError:
+        if self._refusal is not None:
+            return self._refusal
         if not self._failures:
-            return UpstreamFailed("No target could answer this request.")
+            return self._all_open()
         kinds = {failure.failure for failure in self._failures}
         if len(kinds) > 1:
             return UpstreamError(Failure.ERROR, "").as_gate_error()
         return self._failures[-1].as_gate_error()
+
+    def _all_open(self) -> GateError:
+        """Nobody was asked: the breakers say who may be asked again when."""
+        if not self._skipped:
+            return UpstreamFailed("No target could answer this request.")
+        wait = max(1.0, min(target.state.opens_in for target in self._skipped))
+        if all(target.state.last_failure is Failure.BUSY for target in self._skipped):
+            return RateLimited("The model is busy; try again later.", retry_after=wait)
+        return Unavailable("The model does not answer for now; try again later.", retry_after=wait)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.texts import Slot
 from gateway.tokens import MESSAGE_TOKENS, estimate
+
+if TYPE_CHECKING:
+    from gateway.cache.controls import Controls
 
 MAX_TAGS = 32
 
@@ -38,6 +41,11 @@ class Call:
     input_estimate: int
     operation: Operation = Operation.CHAT
     source: Any = None
+    difficulty: str | None = None  # the caller's own word for it, from the header
+    cache: Controls | None = None  # what the caller wants of the cache, from the headers; None: whatever there is
+    hints: frozenset[str] = (
+        frozenset()
+    )  # keys of messages and tools for providers that take them; no answer hangs on them
     opaque: str | None = None  # the field that holds token ids, which no guard can read
     token_ids: int = 0  # how many there are
     max_output_tokens: int | None = None  # over all choices

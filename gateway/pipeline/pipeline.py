@@ -6,23 +6,27 @@ The stages know no dialect: a door made the `Call`, and a `ReplyWriter` turns wh
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Mapping
+from contextlib import aclosing, nullcontext
+from dataclasses import replace
 from time import monotonic
+from types import MappingProxyType
 from typing import Protocol
 
 from gateway.admission.admission import Admission
 from gateway.admission.principals import Principal
+from gateway.cache.exact import ANYTHING, ExactCache, Lookup
 from gateway.errors import GuardBlockedRequest, GuardUnavailableError, Unsupported
 from gateway.pipeline.answer import Chunk, Reply
-from gateway.pipeline.attempts import Attempts, OpenStream
+from gateway.pipeline.attempts import Attempts
 from gateway.pipeline.call import Call
 from gateway.pipeline.record import Outcome, Record
 from gateway.pipeline.settlement import Bill, Settlement
 from gateway.pipeline.shaping import StreamShaper
-from gateway.routing.router import Router
+from gateway.pipeline.source import Source
+from gateway.routing.difficulty import DifficultyRouter
+from gateway.routing.router import Model, Router
 from gateway.texts import reply_slots
-from gateway.upstreams.base import UpstreamError
 from guards.runner import GuardRunner, RunnerSession
 from guards.types import GuardBlocked, GuardUnavailable
 
@@ -42,7 +46,7 @@ class ReplyWriter(Protocol):
 
 
 class Pipeline:
-    """`rng` drives back-off jitter; the router has its own."""
+    """`rng` drives back-off jitter; the router has its own. `difficulty`: of the models that route by it, by name."""
 
     def __init__(
         self,
@@ -52,24 +56,28 @@ class Pipeline:
         admission: Admission,
         settlement: Settlement,
         rng: random.Random,
+        cache: ExactCache | None = None,
+        difficulty: Mapping[str, DifficultyRouter] = MappingProxyType({}),
     ) -> None:
         self._router = router
         self._guards = guards
         self._admission = admission
         self._settlement = settlement
         self._rng = rng
+        self._cache = cache
+        self._difficulty = difficulty
 
     async def serve(self, call: Call, principal: Principal, record: Record, writer: ReplyWriter) -> None:
         """Answer one call. Raises GateError for all that goes wrong, also after the first byte was written."""
-        model = self._router.find(call.model, principal.may_use)
         call.tenant = principal.tenant
+        model, decided = self._chosen(self._router.find(call.model, principal.may_use), call)
         candidates = [
             candidate
-            for candidate in self._router.candidates(model, record.started_at)
+            for candidate in self._router.candidates(model, record.started_at, call)
             if call.operation in candidate.target.upstream.operations
         ]
         if not candidates:
-            raise Unsupported(f"The model {model.name!r} does not serve {call.endpoint}.", param="model")
+            raise Unsupported(f"The model {call.model!r} does not serve {call.endpoint}.", param="model")
         attempts = Attempts(candidates, record, self._rng)
         self._settlement.require_writable()
         async with self._admission.admit(principal, call, candidates, record.started_at) as hold:
@@ -80,15 +88,30 @@ class Pipeline:
                     try:
                         await self._guard_input(call, session)
                         record.user, record.tags = call.attribution(principal.tags)
-                        if call.stream:
-                            await self._stream(call, attempts, session, bill, writer)
-                        else:
-                            await self._whole(call, attempts, session, bill, writer)
+                        record.tags |= decided
+                        lookup = self._lookup(call, principal, model)
+                        with lookup or nullcontext():
+                            answer = self._stream if call.stream else self._whole
+                            await answer(call, Source(attempts, lookup), session, bill, writer)
                     finally:
                         record.verdicts = session.verdicts
                 except GuardUnavailable as error:
                     name = error.verdict.guard
                     raise GuardUnavailableError(f"The guard {name!r} is unavailable.") from None
+
+    def _chosen(self, asked: Model, call: Call) -> tuple[Model, dict[str, str]]:
+        """The model that serves, and tags that tell why. Another than the asked one where that routes by difficulty."""
+        router = self._difficulty.get(asked.name)
+        if router is None:
+            return asked, {}
+        decision = router.decide_body(call.body, call.difficulty)
+        chosen = self._router.find(router.model_for(decision), None)
+        return replace(chosen, fallbacks=(*chosen.fallbacks, *asked.fallbacks)), decision.tags()
+
+    def _lookup(self, call: Call, principal: Principal, model: Model) -> Lookup | None:
+        if self._cache is None:
+            return None
+        return self._cache.open(call, principal.guards, call.cache or ANYTHING, model=model.name)
 
     async def _guard_input(self, call: Call, session: RunnerSession) -> None:
         if session.guards_output and call.body.get("logprobs") not in (None, False):
@@ -105,18 +128,20 @@ class Pipeline:
             name = error.verdict.guard
             raise GuardBlockedRequest(f"The request was blocked by the guard {name!r}.", param=name) from None
 
-    async def _whole(
-        self, call: Call, attempts: Attempts, session: RunnerSession, bill: Bill, writer: ReplyWriter
-    ) -> None:
-        reply = await attempts.complete(call)
+    async def _whole(self, call: Call, source: Source, session: RunnerSession, bill: Bill, writer: ReplyWriter) -> None:
+        reply = await source.whole(call)
+        record = source.attempts.record
         slots = reply_slots(reply.body)
-        bill.usage, bill.said, bill.counter = reply.usage, [slot.text for slot in slots], attempts.counter
-        await bill.ready()
-        reply.body["model"] = attempts.record.model
+        if source.free:
+            bill.waive()
+        else:
+            bill.usage, bill.said, bill.counter = reply.usage, [slot.text for slot in slots], source.attempts.counter
+            await bill.ready()
+        reply.body["model"] = record.model
         try:
             await session.check_output(slots)
         except GuardBlocked:
-            attempts.record.outcome = Outcome.BLOCKED
+            record.outcome = Outcome.BLOCKED
             for choice in reply.body["choices"]:
                 choice["message"] = {"role": "assistant", "content": "", "refusal": None}
                 choice["logprobs"] = None
@@ -125,18 +150,21 @@ class Pipeline:
         await writer.reply(reply)
 
     async def _stream(
-        self, call: Call, attempts: Attempts, session: RunnerSession, bill: Bill, writer: ReplyWriter
+        self, call: Call, source: Source, session: RunnerSession, bill: Bill, writer: ReplyWriter
     ) -> None:
-        opened = await attempts.open_stream(call)
-        record = attempts.record
+        chunks = await source.stream(call)
+        record = source.attempts.record
         shaper = StreamShaper(session, record.model or call.model)
-        bill.said = shaper.received
-        bill.counter = attempts.counter
-        async with aclosing(_chunks(opened)) as chunks:
+        if source.free:
+            bill.waive()
+        else:
+            bill.said, bill.counter = shaper.received, source.attempts.counter
+        async with aclosing(chunks):
             try:
                 async for chunk in chunks:
                     out = await shaper.feed(chunk)
-                    bill.usage = shaper.usage
+                    if not source.free:
+                        bill.usage = shaper.usage
                     if out:
                         if record.first_token is None:
                             record.first_token = monotonic()
@@ -148,15 +176,3 @@ class Pipeline:
         await bill.ready()
         bill.settle()
         await writer.end(ending)
-
-
-async def _chunks(opened: OpenStream) -> AsyncGenerator[Chunk, None]:
-    """The whole stream, head and rest; it closes the upstream when it is closed."""
-    async with aclosing(opened.rest):
-        for chunk in opened.head:
-            yield chunk
-        try:
-            async for chunk in opened.rest:
-                yield chunk
-        except UpstreamError as error:
-            raise error.as_gate_error() from None

@@ -27,12 +27,19 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one target. Times are monotonic seconds; `outcome` is a bounded word fit for a metric label."""
+    """One try at one target. Times are monotonic seconds; `outcome` is a bounded word fit for a metric label.
+
+    `usage`, with its `price` and the `model` it was for, is what is to be paid for this try beside the answer of
+    another: of the loser of a hedge, and of a reply that its provider filtered. None where there is nothing to pay.
+    """
 
     target: str
     started: float
     ended: float = 0.0
-    outcome: str = "ok"  # ok, refused, cancelled, or a word of `upstreams.base.Failure`
+    outcome: str = "ok"  # ok, refused, cancelled, hedged, content_filter, or a word of `upstreams.base.Failure`
+    usage: Usage | None = None
+    price: Price | None = None
+    model: str | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +63,7 @@ class Record:
     verdicts: list[Verdict] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     rates: RateStatus | None = None  # where the caller stands with its limits; None if it has none
+    cache: str | None = None  # hit or miss; None if none was asked
     limit: str | None = None  # which kind of limit refused it
     usage: Usage | None = None
     price: Price | None = None

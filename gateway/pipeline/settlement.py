@@ -12,6 +12,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
+import msgspec
 import structlog
 
 from billing.cost import cost
@@ -20,11 +21,12 @@ from billing.journal import JournalError
 from billing.ledger import Ledger
 from billing.money import MAX_USD
 from billing.prices import Price
-from billing.usage import Usage
+from billing.usage import Usage, total
 from gateway.admission.admission import Hold
 from gateway.errors import GateError, StorageUnavailable
+from gateway.ids import new_id
 from gateway.pipeline.call import Call
-from gateway.pipeline.record import Outcome, Record
+from gateway.pipeline.record import Attempt, Outcome, Record
 from gateway.tokens import MESSAGE_TOKENS, TokenCounter
 
 log = structlog.get_logger(__name__)
@@ -46,9 +48,19 @@ class Bill:
         self._record = record
         self._hold = hold
         self._settled = False
+        self._free = False
         self.usage: Usage | None = None
         self.said: list[str] | None = None  # None: nobody answered
         self.counter = TokenCounter()
+
+    def waive(self) -> None:
+        """The answer is one that nobody is paid for: kept in a cache, or a message of the configuration's.
+
+        It has its row all the same, and counts as a request.
+        """
+        self._free = True
+        self.usage = Usage()
+        self.said = None
 
     async def ready(self) -> None:
         """Wait for the tokenizer, if it will be needed."""
@@ -86,13 +98,21 @@ class Bill:
         record.ended = monotonic()
         record.status = record.status or 200  # an error has set its own by now
         outcomes = {attempt.outcome for attempt in record.attempts}
-        if outcomes <= {"refused"}:
+        if outcomes <= {"refused"} and not self._free:
             return  # nobody worked on it: a refusal costs nothing and is no use, in limits neither
-        record.cost = _billable(cost(usage, record.price or Price.free()), record)
-        if not outcomes <= NOT_WORKED_ON:
-            self._hold.settle(usage, record.cost)
+        own = _billable(cost(usage, record.price or Price.free()), record)
+        beside = [
+            (attempt, attempt.usage, _billable(cost(attempt.usage, attempt.price or Price.free()), record))
+            for attempt in record.attempts
+            if attempt.usage is not None
+        ]
+        record.cost = _billable(own + sum((paid for _, _, paid in beside), Decimal(0)), record)
+        if self._free or not outcomes <= NOT_WORKED_ON:
+            self._hold.settle(total([usage, *(used for _, used, _ in beside)]), record.cost)
         try:
-            self._ledger.record(entry(record, usage))
+            self._ledger.record(entry(record, usage, own))
+            for attempt, used, paid in beside:
+                self._ledger.record(entry_beside(record, attempt, used, paid))
         except JournalError:
             if self._withhold:
                 raise StorageUnavailable("The usage record could not be written, so the answer is withheld.") from None
@@ -153,8 +173,8 @@ def conclude(record: Record, error: BaseException) -> None:
         record.status, record.outcome, record.error_code = 500, Outcome.FAILED, "internal_error"
 
 
-def entry(record: Record, usage: Usage) -> UsageEntry:
-    """The ledger's row of a record."""
+def entry(record: Record, usage: Usage, paid: Decimal) -> UsageEntry:
+    """The ledger's row of a record: its answer, which `paid` USD are for."""
     principal = record.principal
     if principal is None:
         raise ValueError("a record without a principal cannot have spent")
@@ -177,10 +197,29 @@ def entry(record: Record, usage: Usage) -> UsageEntry:
         status=record.status,
         outcome=record.outcome.value,
         usage=usage,
-        cost=record.cost,
+        cost=paid,
         price=record.price,
         tags=record.tags,
         duration_ms=record.duration * 1e3,
         first_token_ms=first_token,
         attempts=len(record.attempts),
+    )
+
+
+def entry_beside(record: Record, attempt: Attempt, usage: Usage, paid: Decimal) -> UsageEntry:
+    """The row of what was paid beside the answer: the loser of a hedge, a reply that its provider filtered.
+
+    A row of its own, so that it can be re-priced, and found on the invoice of whoever sends it.
+    """
+    return msgspec.structs.replace(
+        entry(record, usage, paid),
+        id=new_id(),
+        model=attempt.model,
+        target=attempt.target,
+        served_model=None,
+        outcome=attempt.outcome,
+        price=attempt.price,
+        duration_ms=(attempt.ended - attempt.started) * 1e3,
+        first_token_ms=None,
+        attempts=1,
     )

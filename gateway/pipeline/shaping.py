@@ -39,13 +39,18 @@ class StreamShaper:
         body["model"] = self._model
         self._frame = {key: value for key, value in body.items() if key != "choices"}
         self._unfinished.update(choice.get("index", 0) for choice in body["choices"])
+        tails: list[Chunk] = []
         for slot, text_id in chunk_slots(body):
             if slot.text:
                 self.received.append(slot.text)
+                if text_id not in self._filters:
+                    tails += await self._moved_on(text_id)
                 slot.text = await self._filter(text_id).feed(slot.text)
         ends = [choice for choice in body["choices"] if choice.get("finish_reason")]
         if not ends:
-            return [*self._release(), chunk] if _says_anything(body["choices"]) else []
+            said = [chunk] if _says_anything(body["choices"]) else []
+            return [*self._release(), *tails, *said] if tails or said else []
+        self._held.extend(tails)
         await self._hold_ends(body["choices"], ends)
         return []
 
@@ -70,15 +75,24 @@ class StreamShaper:
             self._held.append(self._chunk(said))
         for choice in ends:
             self._held.extend(await self._last_words(choice.get("index", 0)))
-        self._held.append(self._chunk([{**choice, "delta": {}} for choice in ends]))
+        self._held.append(self._chunk([{**choice, "delta": {}, "logprobs": None} for choice in ends]))
+
+    async def _moved_on(self, begun: TextId) -> list[Chunk]:
+        """What is held of a choice's texts of other kinds when one begins: thoughts end before the answer does,
+        the answer before its tool calls. In dialects that write one after the other it would come too late."""
+        ended = [known for known in self._filters if known[0] == begun[0] and known[1] != begun[1]]
+        return await self._end_texts(ended)
 
     async def _last_words(self, index: int) -> list[Chunk]:
         """Chunks with what the filters of one choice held back."""
+        return await self._end_texts([text_id for text_id in self._filters if text_id[0] == index])
+
+    async def _end_texts(self, ended: list[TextId]) -> list[Chunk]:
         tail = []
-        for text_id in [text_id for text_id in self._filters if text_id[0] == index]:
+        for text_id in ended:
             text = await self._filters.pop(text_id).finish()
             if text:
-                tail.append(self._chunk([_choice(index, _delta(text_id, text), None)]))
+                tail.append(self._chunk([_choice(text_id[0], _delta(text_id, text), None)]))
         return tail
 
     def _chunk(self, choices: list[dict[str, Any]]) -> Chunk:
@@ -103,9 +117,15 @@ def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dic
 
 
 def _delta(text_id: TextId, text: str) -> dict[str, Any]:
-    if text_id[1] == "tool":
-        return {"tool_calls": [{"index": text_id[2], "function": {"arguments": text}}]}
-    return {text_id[1]: text}
+    match text_id[1]:
+        case "tool":
+            return {"tool_calls": [{"index": text_id[2], "function": {"arguments": text}}]}
+        case "custom":
+            return {"tool_calls": [{"index": text_id[2], "custom": {"input": text}}]}
+        case "function_call":
+            return {"function_call": {"arguments": text}}
+        case field:
+            return {field: text}
 
 
 def _says_anything(choices: list[dict[str, Any]]) -> bool:

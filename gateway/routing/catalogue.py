@@ -13,6 +13,7 @@ from billing.bundled import BundledList, ModelFacts
 from billing.pricebook import PriceBook
 from billing.prices import Price
 from gateway.config import Config, schema
+from gateway.config.providers import NATIVE
 from gateway.tokens import ENCODINGS, Count, encoding, openai_encoding, tokenizer_file
 from gateway.upstreams.base import ASSUMED_CAP, CapSource, OutputCap
 
@@ -51,13 +52,16 @@ class Catalogue:
 
         An address of one's own says nothing of what stands behind it, whatever the model there is called.
         """
-        if target.provider is None or target.model is None or target.base_url is None:
-            return None
-        if target.base_url.get_secret_value() != schema.OPENAI_BASE_URL:
+        if target.provider is None or target.model is None or _elsewhere(target):
             return None
         if target.name not in self._facts:
-            self._facts[target.name] = self._list.find(target.provider, target.model)
+            self._facts[target.name] = self._find(target.provider, target.model, target.options.region)
         return self._facts[target.name]
+
+    def _find(self, provider: str, model: str, region: str | None) -> ModelFacts | None:
+        """A region's own price before the provider's: some cost more in some places."""
+        regional = self._list.find(f"{provider}/{region}", model) if region else None
+        return regional or self._list.find(provider, model)
 
     def output_cap(self, target: schema.Target) -> OutputCap:
         if target.max_output_tokens is not None:
@@ -68,6 +72,13 @@ class Catalogue:
         if facts is None or facts.max_output_tokens is None:
             return ASSUMED_CAP
         return OutputCap(facts.max_output_tokens, CapSource.KNOWN)
+
+    def context(self, target: schema.Target) -> int | None:
+        """How many tokens the target can hold; None where nothing says."""
+        if target.engine is not None:
+            return self._contexts[target.engine]
+        facts = self.facts(target)
+        return None if facts is None else facts.max_input_tokens
 
     def tokenizer(self, target: schema.Target) -> Callable[[], Count] | None:
         """A loader of the target's tokenizer; None where only its bytes can be counted."""
@@ -83,3 +94,10 @@ class Catalogue:
         if chosen is None and updated.is_file():
             chosen = updated
         return BundledList(chosen)
+
+
+def _elsewhere(target: schema.Target) -> bool:
+    """Whether a target stands at another address than its provider's own."""
+    if target.provider == NATIVE:
+        return target.base_url is None or target.base_url.get_secret_value() != schema.OPENAI_BASE_URL
+    return target.base_url is not None

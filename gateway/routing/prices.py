@@ -42,6 +42,11 @@ class PriceWatch:
             self.book.replace_overrides(await self.repository.list())
             self._version = version
 
+    def replace(self, book: PriceBook) -> None:
+        """Keep `book` from now on; it begins with the overrides that the one before has."""
+        book.replace_overrides(self.book.overrides)
+        self.book = book
+
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()

@@ -9,6 +9,7 @@ The `gen_ai_*` metrics, their attributes and their buckets are those of OpenTele
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,6 +25,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from engine.types import EngineStats
 from gateway.pipeline.record import Outcome, Record
 from gateway.telemetry.engine_metrics import EngineCollector
+from gateway.telemetry.worker_metrics import worker_registry
 from guards.types import Action, Stage, Verdict
 
 OTHER = "other"
@@ -39,7 +41,9 @@ OPERATIONS = {
     "messages": "chat",
     "moderations": "moderation",
 }
-ATTEMPT_OUTCOMES = ("ok", "error", "timeout", "unreachable", "busy", "broken", "refused", "cancelled")
+ATTEMPT_OUTCOMES = (
+    "ok", "error", "timeout", "unreachable", "busy", "broken", "refused", "cancelled", "hedged", "content_filter",
+)  # fmt: skip
 LIMIT_KINDS = ("requests", "tokens", "concurrency", "budget", "upstream")  # `GateError.limit`
 _ERROR_CODES = frozenset(
     (
@@ -76,8 +80,11 @@ class Metrics:
 
     `models` and `guards` are the configured names; `targets` maps each target's name to its provider.
     `engines` gives the statistics of each local model, `ledger_lag` the age in seconds of the oldest usage record not
-    yet in the database, `ledger_rejected` how many it refused for good; all are read when metrics are rendered.
+    yet in the database, `ledger_rejected` how many it refused for good, `breakers` whether that of each target is open;
+    all are read when metrics are rendered. `learn` adds what a changed configuration brings.
     `inflight` is raised and lowered by the caller.
+    `shared`: where all workers of a gate keep their values; then a page is that of all of them, and each must `refresh`
+    its own from time to time. See `gateway.telemetry.worker_metrics`.
     """
 
     def __init__(
@@ -89,12 +96,16 @@ class Metrics:
         engines: Mapping[str, Callable[[], EngineStats]],
         ledger_lag: Callable[[], float],
         ledger_rejected: Callable[[], float] = lambda: 0.0,
+        breakers: Mapping[str, Callable[[], bool]] | None = None,
+        shared: Path | None = None,
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # doubles every counter, and nobody reads it
         self.registry = CollectorRegistry()
-        self._models = frozenset(models)
-        self._targets = dict(targets)
-        self._guards = frozenset(guards)
+        self._shared = shared
+        self._models: set[str] = set()
+        self._targets: dict[str, str] = {}
+        self._guards: set[str] = set()
+        self._open: Mapping[str, Callable[[], bool]] = {}
         self._teams: set[str] = set()
         self._define_request_metrics()
         self._define_part_metrics()
@@ -104,17 +115,47 @@ class Metrics:
         self._cost_counters: dict[tuple[str, str], Counter] = {}
         self.registry.register(EngineCollector(engines))
         ProcessCollector(registry=self.registry)
-        Gauge(
+        lag = Gauge(
             "sluicegate_ledger_lag_seconds",
             "Age of the oldest usage record that is not yet in the database.",
             registry=self.registry,
-        ).set_function(ledger_lag)
-        Gauge(
+            multiprocess_mode="livemax",
+        )
+        rejected = Gauge(
             "sluicegate_ledger_rejected_records",
             "Usage records of this process that the database refused for good; they are kept beside the journal.",
             registry=self.registry,
-        ).set_function(ledger_rejected)
+            multiprocess_mode="livesum",
+        )
+        self._readings = ((lag, ledger_lag), (rejected, ledger_rejected))
+        self.learn(models, targets, guards, breakers or {})
+
+    def learn(
+        self,
+        models: Iterable[str],
+        targets: Mapping[str, str],
+        guards: Iterable[str],
+        breakers: Mapping[str, Callable[[], bool]],
+    ) -> None:
+        """Know these names too, and show these breakers in place of those before.
+
+        Names once known stay so: requests that began before may still end under them.
+        """
+        self._models.update(models)
+        self._targets |= targets
+        self._guards.update(guards)
+        for target in self._open.keys() - breakers.keys():
+            self._breakers.labels(target).set(0)  # workers' values outlive their removal
+            self._breakers.remove(target)
+        self._open = dict(breakers)
         self._start_at_zero()
+
+    def refresh(self) -> None:
+        """Read what is shown as it is now."""
+        for gauge, read in self._readings:
+            gauge.set(read())
+        for target, is_open in self._open.items():
+            self._breakers.labels(target).set(is_open())
 
     def observe(self, record: Record) -> None:
         """Count one request that has ended. Never raises for odd content: unknown names become "other"."""
@@ -129,6 +170,8 @@ class Metrics:
             self._count_verdict(verdict)
         for attempt in record.attempts:
             self._attempt(attempt.target, attempt.outcome).inc()
+        if record.cache is not None:
+            self._cache[record.cache].inc()
         if (refused := self._limits.get(record.limit or "")) is not None:
             refused.inc()
 
@@ -138,7 +181,9 @@ class Metrics:
 
     def render(self) -> tuple[bytes, str]:
         """The whole page in Prometheus' text format, and its content type."""
-        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4
+        self.refresh()
+        registry = self.registry if self._shared is None else worker_registry(self._shared)
+        return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
     def _define_request_metrics(self) -> None:
         self._requests = Counter(
@@ -147,7 +192,12 @@ class Metrics:
             ("endpoint", "model", "status"),
             registry=self.registry,
         )
-        self.inflight = Gauge("sluicegate_inflight_requests", "Requests being worked on.", registry=self.registry)
+        self.inflight = Gauge(
+            "sluicegate_inflight_requests",
+            "Requests being worked on.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self._tokens = Histogram(
             "gen_ai_client_token_usage",
             "Input and output tokens of a request.",
@@ -210,11 +260,19 @@ class Metrics:
             ("target", "outcome"),
             registry=self.registry,
         )
+        cache = Counter(
+            "sluicegate_cache_requests",
+            "Requests for which the response cache was asked.",
+            ("result",),
+            registry=self.registry,
+        )
+        self._cache = {result: cache.labels(result) for result in ("hit", "miss")}
         self._breakers = Gauge(
             "sluicegate_breaker_open",
-            "1 while the target's circuit breaker is open.",
+            "1 while the target's circuit breaker is open, until one request let through has succeeded.",
             ("target",),
             registry=self.registry,
+            multiprocess_mode="livemax",
         )
         rejections = Counter(
             "sluicegate_limit_rejections",
@@ -236,7 +294,6 @@ class Metrics:
             for status in ("200", "502"):
                 self._requests.labels("chat/completions", model, status)
         for target in self._targets:
-            self._breakers.labels(target)
             for outcome in ATTEMPT_OUTCOMES:
                 self._attempt(target, outcome)
         for guard in self._guards:

@@ -9,7 +9,8 @@ holds a text.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -31,6 +32,8 @@ EXPORT_TIMEOUT = 10.0  # seconds for one batch, its retries included
 SEND_EVERY = 1.0  # seconds a span waits at most for others to be sent with
 _PATH = "/v1/traces"
 
+_COMMON = frozenset({Outcome.OK, Outcome.REFUSED, Outcome.CLIENT_CLOSED})
+
 Attributes = dict[str, AttributeValue]
 
 
@@ -41,10 +44,23 @@ def otlp_exporter(endpoint: str) -> SpanExporter:
 
 
 class OtelTracer:
-    """Turns records into spans and hands them to `exporter` in batches, from a thread of its own."""
+    """Turns records into spans and hands them to `exporter` in batches, from a thread of its own.
 
-    def __init__(self, exporter: SpanExporter, service_name: str, providers: Mapping[str, str]) -> None:
+    `per_second`: at most so many traces of requests that went well and that no trace of a caller waits for. None: all.
+    """
+
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        service_name: str,
+        providers: Mapping[str, str],
+        *,
+        per_second: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._providers = dict(providers)
+        self._clock = clock
+        self._sampler = Sampler(per_second, clock)
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": service_name}), shutdown_on_exit=False
         )
@@ -55,6 +71,8 @@ class OtelTracer:
     def trace(self, record: Record, traceparent: str | None = None) -> None:
         """See `Tracer.trace`. A malformed `traceparent` counts as none; an unsampled one makes no trace."""
         context = self._incoming.extract({"traceparent": traceparent}) if traceparent else Context()
+        if not context and record.outcome in _COMMON and not self._sampler.take():
+            return
         operation = OPERATIONS.get(record.endpoint, OTHER)
         clock = _Clock(record)
         root = self._tracer.start_span(
@@ -72,6 +90,11 @@ class OtelTracer:
             if record.outcome is Outcome.FAILED:
                 root.set_status(StatusCode.ERROR)
         root.end(clock.at(record.ended))
+
+    def configure(self, providers: Mapping[str, str], per_second: float | None) -> None:
+        """See `Tracer.configure`."""
+        self._providers |= providers
+        self._sampler = Sampler(per_second, self._clock)
 
     def close(self, timeout: float = 5.0) -> None:
         """See `Tracer.close`. The SDK's own limits do not bind during a retry; a thread's join does."""
@@ -130,6 +153,27 @@ class OtelTracer:
             attributes["gen_ai.usage.cache_read.input_tokens"] = record.usage.cached_input_tokens
             attributes["gen_ai.usage.reasoning.output_tokens"] = record.usage.reasoning_tokens
         return attributes
+
+
+class Sampler:
+    """A token bucket that holds one second's tokens. `per_second` None: it is never empty."""
+
+    def __init__(self, per_second: float | None, clock: Callable[[], float]) -> None:
+        self._rate = per_second
+        self._clock = clock
+        self._left = per_second or 0.0
+        self._at = clock()
+
+    def take(self) -> bool:
+        if self._rate is None:
+            return True
+        now = self._clock()
+        self._left = min(max(self._rate, 1.0), self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
 
 
 class _Clock:

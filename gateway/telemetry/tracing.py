@@ -18,6 +18,10 @@ class Tracer(Protocol):
         """Make the trace of one ended request, below the caller's span if `traceparent` (W3C) names one."""
         ...
 
+    def configure(self, providers: Mapping[str, str], per_second: float | None) -> None:
+        """Go by these from now on; providers of targets that are gone are still known. See `open_tracer`."""
+        ...
+
     def close(self, timeout: float = 5.0) -> None:
         """Send what is waiting, for at most `timeout` seconds. Blocks; call it from a thread."""
         ...
@@ -29,18 +33,23 @@ class NoTracer:
     def trace(self, record: Record, traceparent: str | None = None) -> None:
         return None
 
+    def configure(self, providers: Mapping[str, str], per_second: float | None) -> None:
+        return None
+
     def close(self, timeout: float = 5.0) -> None:
         return None
 
 
-def open_tracer(otlp_endpoint: str | None, service_name: str, providers: Mapping[str, str]) -> Tracer:
+def open_tracer(
+    otlp_endpoint: str | None, service_name: str, providers: Mapping[str, str], per_second: float | None = None
+) -> Tracer:
     """A tracer that sends to `otlp_endpoint` over OTLP/HTTP, or one that does nothing if there is none.
 
     `otlp_endpoint` is a collector's base address ("http://localhost:4318") or the full address that ends in
-    "/v1/traces". `providers` maps each target's name to its provider.
+    "/v1/traces". `providers` maps each target's name to its provider. `per_second`: see `OtelTracer`.
     """
     if otlp_endpoint is None:
         return NoTracer()
     from gateway.telemetry.otel import OtelTracer, otlp_exporter
 
-    return OtelTracer(otlp_exporter(otlp_endpoint), service_name, providers)
+    return OtelTracer(otlp_exporter(otlp_endpoint), service_name, providers, per_second=per_second)

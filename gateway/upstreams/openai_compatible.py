@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 import orjson
 
-from gateway.errors import ContextTooLong, InvalidRequest
+from gateway.errors import ContentFiltered, ContextTooLong, InvalidRequest
 from gateway.pipeline.answer import Chunk, ChunkStream, Reply, served_model
 from gateway.pipeline.call import Call, Operation
 from gateway.telemetry.scrub import scrub
@@ -24,6 +27,10 @@ _MAX_RETRY_AFTER = 86_400.0
 _MAX_ERROR = 64 * 2**10
 _LIMITS = ("max_completion_tokens", "max_tokens")
 STREAMED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
+# What servers without OpenAI's code say of a prompt that is too long: vLLM, SGLang, llama.cpp, TGI.
+_CONTEXT = re.compile(
+    r"\bcontext (length|size|window)|must have less than \d+ tokens|tokens` must be <=", re.IGNORECASE
+)
 _CALLERS_FAULT = frozenset({400, 422})
 
 
@@ -122,6 +129,8 @@ class OpenAICompatible:
         body = {**call.body, "model": self._model}
         if call.operation not in STREAMED:
             return body
+        if call.hints:
+            body.update({key: _without(call.hints, body[key]) for key in ("messages", "tools") if key in body})
         told = [limit for name in _LIMITS if (limit := body.pop(name, None)) is not None]
         source = self._output_cap.source
         limit_field = self._limit_field if call.operation is Operation.CHAT else "max_tokens"
@@ -152,7 +161,8 @@ class OpenAICompatible:
     async def _refusal(self, response: aiohttp.ClientResponse) -> Exception:
         status = response.status
         if status == 429:
-            return UpstreamError(Failure.BUSY, "429", retry_after=_retry_after(response.headers.get("retry-after")))
+            wait = read_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+            return UpstreamError(Failure.BUSY, "429", retry_after=wait)
         if status not in _CALLERS_FAULT:
             return UpstreamError(Failure.ERROR, f"status {status}")
         try:
@@ -161,8 +171,10 @@ class OpenAICompatible:
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, UpstreamError):
             return InvalidRequest("The model's provider refused the request as invalid.")
         param = param if isinstance(param, str) else None
-        if code == "context_length_exceeded":
+        if code == "context_length_exceeded" or _CONTEXT.search(message):
             return ContextTooLong(scrub(message), param=param)
+        if code == "content_filter":
+            return ContentFiltered(scrub(message), param=param)
         return InvalidRequest(scrub(message), param=param, code=code if isinstance(code, str) else None)
 
     async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -187,6 +199,15 @@ class OpenAICompatible:
             await self._session.close()
 
 
+def _without(keys: frozenset[str], node: Any) -> Any:
+    """A copy without these keys at any depth."""
+    if isinstance(node, dict):
+        return {key: _without(keys, value) for key, value in node.items() if key not in keys}
+    if isinstance(node, list):
+        return [_without(keys, item) for item in node]
+    return node
+
+
 def _chunk(data: bytes, operation: Operation) -> Chunk:
     try:
         body = orjson.loads(data)
@@ -200,10 +221,18 @@ def _chunk(data: bytes, operation: Operation) -> Chunk:
     return Chunk(as_chat(body, "delta") if operation is Operation.COMPLETIONS else body, usage)
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, at most a day; the date form of the header is left to our own back-off."""
-    try:
-        seconds = float(value) if value is not None else math.nan
-    except ValueError:
+def read_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds from `now` (aware), at most a day, from either form of the header: a number, or an HTTP date (RFC 9110).
+
+    None for what is neither.
+    """
+    if value is None:
         return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value).astimezone(UTC) - now).total_seconds()
+        except (ValueError, OverflowError):
+            return None
     return None if math.isnan(seconds) else min(max(0.0, seconds), _MAX_RETRY_AFTER)

@@ -14,15 +14,23 @@ class _Function(msgspec.Struct):
     arguments: str | None = None
 
 
+class _Custom(msgspec.Struct):
+    input: str | None = None
+
+
 class _ToolCall(msgspec.Struct):
     index: int | None = None
     function: _Function | None = None
+    custom: _Custom | None = None
 
 
 class _Said(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
 
 
 class _ChatChoice(msgspec.Struct):

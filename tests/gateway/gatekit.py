@@ -56,7 +56,7 @@ class RunningGate:
 
     def idle(self) -> bool:
         """Whether nothing is under way or held."""
-        return self.parts.admission.in_flight == 0
+        return self.parts.lines.current.admission.in_flight == 0
 
     async def until_idle(self) -> None:
         """Wait for what is under way to end; at most a second, the contract's limit for a caller that left."""
@@ -88,7 +88,7 @@ async def run_gate(
     path.write_text(head + text)
     config = load_config(path, env or {})
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(open_parts(config))
+        parts = await stack.enter_async_context(open_parts(config, lambda: load_config(path, env or {})))
         sock = socket.create_server(("127.0.0.1", 0))
         settings = uvicorn.Config(
             App(parts), http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2

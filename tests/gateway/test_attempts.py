@@ -18,12 +18,15 @@ from gateway.admission.admission import Hold
 from gateway.admission.principals import Principal
 from gateway.errors import GateError, InvalidRequest
 from gateway.pipeline.answer import Chunk, ChunkStream, Reply
-from gateway.pipeline.attempts import BACK_OFF, MAX_WAIT, Attempts
-from gateway.pipeline.call import Call
+from gateway.pipeline.attempts import Attempts
+from gateway.pipeline.backoff import BACK_OFF, MAX_WAIT, back_off
+from gateway.pipeline.call import Call, Operation
 from gateway.pipeline.record import Record
 from gateway.pipeline.settlement import Bill
+from gateway.pipeline.trial import Trial
 from gateway.routing.router import Candidate, Model, Target, Timeouts
 from gateway.upstreams.base import Failure, UpstreamError
+from gateway.upstreams.openai_compatible import read_retry_after
 
 CALL = Call("chat/completions", "m", False, {"model": "m", "messages": []}, [], 1)
 
@@ -34,6 +37,7 @@ class FakeUpstream:
 
     errors: list[Exception] = field(default_factory=list)
     calls: int = 0
+    operations: frozenset[Operation] = frozenset(Operation)
 
     async def complete(self, call: Call) -> Reply:
         self.calls += 1
@@ -78,8 +82,37 @@ async def test_retries_wait_longer_each_time_with_jitter() -> None:
     await tried.complete(CALL)
     assert outcomes(tried) == [("t0", "error")] * 3 + [("t0", "ok")]
     for n, wait in enumerate(waits):
-        assert BACK_OFF * 2**n * 0.5 <= wait <= BACK_OFF * 2**n * 1.5
+        assert 0 <= wait <= BACK_OFF * 2**n
     assert len(waits) == 3
+
+
+def test_the_jitter_is_full() -> None:
+    """Callers that failed together must not come back together."""
+    error = UpstreamError(Failure.ERROR, "")
+    waits = [back_off(3, error, random.Random(seed)) or 0.0 for seed in range(400)]
+    assert min(waits) < BACK_OFF * 4 * 0.05
+    assert max(waits) > BACK_OFF * 4 * 0.95
+    assert max(waits) <= BACK_OFF * 4
+
+
+RETRY_AFTER = [
+    ("7", 7.0),
+    ("0.5", 0.5),
+    ("-3", 0.0),
+    ("Fri, 01 May 2026 00:00:42 GMT", 42.0),
+    ("Friday, 01-May-26 00:00:42 GMT", 42.0),
+    ("Thu, 30 Apr 2026 23:59:00 GMT", 0.0),
+    ("Fri, 01 May 2099 00:00:00 GMT", 86_400.0),
+    ("soon", None),
+    ("nan", None),
+    ("", None),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("header", "seconds"), RETRY_AFTER)
+def test_both_forms_of_retry_after_are_read(header: str | None, seconds: float | None) -> None:
+    assert read_retry_after(header, datetime(2026, 5, 1, tzinfo=UTC)) == seconds
 
 
 async def test_a_retry_after_is_obeyed_and_a_long_one_left_for_the_next_target() -> None:
@@ -165,7 +198,7 @@ def bill() -> Iterator[tuple[Bill, CountingLedger]]:
     ledger, made = CountingLedger(), record()
     tried, _ = attempts(FakeUpstream())
     made.attempts = tried.record.attempts
-    with tried._attempt(tried.candidates[0]):
+    with tried._attempt(Trial(tried.candidates[0]), stream=False):
         pass
     yield Bill(cast(Ledger, ledger), True, CALL, made, Hold("hold")), ledger
 

@@ -142,6 +142,14 @@ def test_engine_and_ledger_are_read_at_each_scrape() -> None:
     assert value(metrics, "sluicegate_ledger_lag_seconds") == 0
 
 
+def test_what_the_cache_answered_is_counted() -> None:
+    metrics = new_metrics()
+    for result in ("hit", "hit", "miss", None):
+        metrics.observe(ended(cache=result))
+    assert value(metrics, "sluicegate_cache_requests_total", result="hit") == 2
+    assert value(metrics, "sluicegate_cache_requests_total", result="miss") == 1
+
+
 def test_inflight_rises_and_falls() -> None:
     metrics = new_metrics()
     metrics.inflight.inc()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 import pytest
+from routekit import call
 
 from gateway.errors import ModelNotFound, NotPermitted
 from gateway.routing.router import Model, Router, Routing, Target
@@ -25,7 +26,7 @@ def target(name: str, weight: float = 1.0) -> Target:
 
 
 def names(router: Router, model: str) -> list[str]:
-    return [candidate.target.name for candidate in router.candidates(router.find(model, None), NOW)]
+    return [candidate.target.name for candidate in router.candidates(router.find(model, None), NOW, call())]
 
 
 def test_targets_come_as_configured_then_the_fallbacks_depth_first_and_once() -> None:
@@ -39,6 +40,22 @@ def test_targets_come_as_configured_then_the_fallbacks_depth_first_and_once() ->
         random.Random(0),
     )
     assert names(router, "a") == ["a1", "a2", "b1", "c1"]
+
+
+def test_candidates_are_all_that_may_serve_whatever_fails() -> None:
+    router = Router(
+        [
+            Model("a", (target("a1"),), fallbacks=("b",), context_window_fallbacks=("c", "b")),
+            Model("b", (target("b1"),), content_filter_fallbacks=("d", "a")),
+            Model("c", (target("c1"),)),
+            Model("d", (target("d1"),)),
+            Model("e", (target("e1"),)),
+        ],
+        free,
+        random.Random(0),
+    )
+    assert names(router, "a") == ["a1", "b1", "d1", "c1"]
+    assert names(router, "c") == ["c1"]
 
 
 def test_weighted_draws_the_first_in_proportion_and_keeps_the_rest_as_fallback() -> None:

@@ -112,6 +112,68 @@ async def test_sigterm_lets_a_stream_finish_flushes_its_row_and_exits_0(
         assert (await usage(url, key))["requests"] == 1
 
 
+async def test_a_second_sigterm_cuts_a_stream_short_and_its_row_is_kept(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    upstream.answer = lambda request, body: send_paused(request, "first ", asyncio.Event())
+    write_config(tmp_path, upstream)
+    async with serving(tmp_path) as (process, url, _), aiohttp.ClientSession() as http:
+        key = admin_key(tmp_path)
+        headers = {"authorization": f"Bearer {key}"}
+        async with http.post(f"{url}/v1/chat/completions", json={**ASK, "stream": True}, headers=headers) as response:
+            await response.content.readany()
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(5):
+                while await accepts(url):
+                    await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 10) == 0
+    async with serving(tmp_path) as (_, url, _):
+        assert (await usage(url, key))["requests"] == 1
+
+
+async def test_sighup_takes_over_a_changed_file_and_refuses_a_bad_one(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    write_config(tmp_path, upstream)
+    path = tmp_path / "sluicegate.yaml"
+    async with serving(tmp_path) as (process, url, _), aiohttp.ClientSession() as http:
+        http.headers["authorization"] = f"Bearer {admin_key(tmp_path)}"
+        assert process.stderr is not None
+        good = path.read_text()
+        for text, told in (
+            (good.replace("upstream-model", "another"), {"changed": ["models[assistant].targets[0].model"]}),
+            (good.replace("models:", "modles:"), {"faults": [f"sluicegate.yaml:{n}: {said}" for n, said in BAD]}),
+        ):
+            path.write_text(text)
+            process.send_signal(signal.SIGHUP)
+            line = await logged(process.stderr, *told)
+            assert {name: line[name] for name in told} == told
+            async with http.post(f"{url}/v1/chat/completions", json=ASK) as response:
+                assert response.headers["x-sluicegate-target"] == "openai/another"
+        async with http.get(f"{url}/admin/audit") as response:
+            [entry] = (await response.json())["data"]
+        assert (entry["action"], entry["actor_id"]) == ("config.reload", "signal")
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+BAD = [
+    (2, "models: this key is required"),
+    (2, 'modles: unknown key (did you mean "models"?)'),
+]
+
+
+async def logged(stream: asyncio.StreamReader, *names: str) -> dict[str, Any]:
+    """The next line of the log that has these fields."""
+    async with asyncio.timeout(10):
+        while line := await stream.readline():
+            found: dict[str, Any] = orjson.loads(line)
+            if all(name in found for name in names):
+                return found
+    raise AssertionError("the log has ended")
+
+
 async def accepts(url: str) -> bool:
     host, port = url.removeprefix("http://").split(":")
     try:
@@ -162,7 +224,7 @@ async def test_commands_work_on_the_configured_house(tmp_path: Path, upstream: S
 
 
 WRONG = [
-    (["serve", "--workers", "2"], 2, "one worker"),
+    (["serve", "--workers", "2"], 2, "shared_state"),
     (["serve", "--nothing"], 2, "--nothing"),
     (["nothing"], 2, "nothing"),
     (["check", "--config", "missing.yaml"], 2, "cannot read the file"),
