@@ -91,9 +91,11 @@ class Admission:
         `at` (aware) says which windows of budgets it counts in. Raises RateLimited, BudgetExceeded, StorageUnavailable.
         """
         hold = Hold(new_id(), billed=self._seeder.billed)
-        bindings = self._bindings(principal, call, candidates[0].model.name)
+        serving = candidates[0].model.name
+        models = (call.model,) if serving == call.model else (call.model, serving)
+        bindings = self._bindings(principal, call, models)
         if bindings:
-            hold.needs = needs(bindings, self._demand(bindings, call, candidates, at))
+            hold.needs = needs(bindings, self._demand(bindings, call, candidates, models, at))
             await self._reserve(hold, at)
         self._under_way.add(hold)
         try:
@@ -108,16 +110,22 @@ class Admission:
             elif hold.needs:
                 await self._settle(hold)
 
-    def _bindings(self, principal: Principal, call: Call, model: str) -> list[Binding]:
+    def _bindings(self, principal: Principal, call: Call, models: Sequence[str]) -> list[Binding]:
         found = list(principal.bindings)
-        if (own := self._scopes.models.get(model)) is not None:
-            found.append(own)
+        found += [own for model in models if (own := self._scopes.models.get(model)) is not None]
         if self._scopes.tags:
             _, tags = call.attribution(principal.tags)
             found += [binding for pair in tags.items() if (binding := self._scopes.tags.get(pair)) is not None]
         return found
 
-    def _demand(self, bindings: Sequence[Binding], call: Call, candidates: Sequence[Candidate], at: datetime) -> Demand:
+    def _demand(
+        self,
+        bindings: Sequence[Binding],
+        call: Call,
+        candidates: Sequence[Candidate],
+        models: tuple[str, ...],
+        at: datetime,
+    ) -> Demand:
         """What the call may come to at most. An answer that nothing else bounds is bounded from here on."""
         budgeted = has_budget(bindings)
         output = call.max_output_tokens
@@ -128,7 +136,7 @@ class Admission:
         cost = self._worst_cost(call, candidates, output, paid) if budgeted else Decimal(0)
         return Demand(
             at=at,
-            model=candidates[0].model.name,
+            models=models,
             input_tokens=call.input_estimate * paid,
             output_tokens=output * paid,
             bounded=call.max_output_tokens is not None,

@@ -29,7 +29,7 @@ class Demand(msgspec.Struct, frozen=True):
     """What a call may come to at most. `output_tokens` may be less in the end where the caller set no limit."""
 
     at: datetime
-    model: str
+    models: tuple[str, ...]  # the one that was asked for, and the one that serves where that is another
     input_tokens: int
     output_tokens: int
     bounded: bool  # the caller set the limit on output
@@ -67,8 +67,9 @@ def needs(bindings: Iterable[Binding], demand: Demand) -> list[Need]:
     for binding in bindings:
         limits = binding.limits
         _rates(found, binding, limits, None, demand)
-        if limits.models and (rates := limits.models.get(demand.model)) is not None:
-            _rates(found, binding, rates, demand.model, demand)
+        for model in demand.models if limits.models else ():
+            if (rates := limits.models.get(model)) is not None:
+                _rates(found, binding, rates, model, demand)
         found += [_budget(binding, budget, demand) for budget in _lowest(binding.budgets)]
     return found
 

@@ -130,7 +130,7 @@ def _serve_with(workers: int, settings: Config, path: Path, host: str | None, po
     command = [sys.executable, "-m", "gateway", "worker", "--config", str(path)]
     command += ["--host", host] if host is not None else []
     command += ["--port", str(port)] if port is not None else []
-    with bind(settings.server.host, settings.server.port) as sock:
+    with bind(settings.server.host, settings.server.port, shared=True) as sock:
         url = base_url(sock)
         parent = Workers(workers, command, sock, lambda: print_welcome(url, settings.models[0].name, key_file))
         return asyncio.run(parent.run())

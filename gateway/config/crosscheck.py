@@ -16,7 +16,7 @@ from gateway.config.source import Document
 from gateway.tokens import ENCODINGS
 
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_filter_fallbacks")
-_PROVIDER_KEYS = ("model", "base_url", "api_key", "options")
+_PROVIDER_KEYS = ("model", "base_url", "api_key", "proxy", "ca_file", "options")
 
 
 def check_references(document: Document) -> None:
@@ -90,11 +90,20 @@ def _fallbacks(document: Document, kind: str) -> None:
             edges += _tiers(index, model)
         if isinstance(name := model.get("name"), str):
             graph.setdefault(name, edges)
+    by_difficulty = {
+        model.get("name")
+        for _, model in _mappings(_section(document, "models"))
+        if model.get("routing") == "difficulty"
+    }
     for edges in graph.values():
         for path, name in edges:
             if name not in graph:
                 document.add(path, f'no model is named "{name}"{suggestion(name, graph)}')
-    _circles(document, graph)
+            elif name in by_difficulty:
+                document.add(path, f'"{name}" routes by difficulty and has no targets; name one of its tiers')
+    _circles(
+        document, {name: [edge for edge in edges if edge[1] not in by_difficulty] for name, edges in graph.items()}
+    )
 
 
 def _tiers(index: int, model: dict[str, Any]) -> list[tuple[Path, str]]:
@@ -144,8 +153,7 @@ def _circles(document: Document, graph: dict[str, list[tuple[Path, str]]]) -> No
             for path, following in edges:
                 if following in trail:
                     circle = " → ".join([*trail[trail.index(following) :], following])
-                    what = "tiers go" if path[2] == "difficulty" else "fallbacks go"
-                    document.add(path, f"{what} round in a circle: {circle}")
+                    document.add(path, f"fallbacks go round in a circle: {circle}")
                 elif following in graph and following not in done:
                     trail.append(following)
                     stack.append((following, iter(graph[following])))

@@ -260,6 +260,8 @@ class Target(Section):
     model: Annotated[str, Field(min_length=1)] | None = None
     base_url: HttpUrl | None = None
     api_key: SecretStr | None = None
+    proxy: HttpUrl | None = None  # of provider "openai"; nothing is taken from the environment
+    ca_file: Path | None = None  # certificates (PEM) that sign the server's; the system's, where it is not given
     options: ProviderOptions = ProviderOptions()
     weight: Annotated[Number, Field(gt=0)] = 1.0
     retries: Annotated[Integer, Field(ge=0, le=10)] = 2
@@ -470,7 +472,9 @@ class Config(Section):
         return {key: _plain(value) for key, value in self.model_dump().items()}
 
 
-_TARGET_IDENTITY = ("engine", "provider", "model", "base_url", "api_key", "options", "price", "breaker", "health")
+_TARGET_IDENTITY = (
+    "engine", "provider", "model", "base_url", "api_key", "proxy", "ca_file", "options", "price", "breaker", "health",
+)  # fmt: skip
 
 
 class _TargetNames:

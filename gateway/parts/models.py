@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -107,7 +109,16 @@ async def _upstream(target: schema.Target, catalogue: Catalogue, engines: Mappin
         api_key=target.api_key.get_secret_value() if target.api_key else None,
         connect_timeout=target.timeouts.connect,
         output_cap=catalogue.output_cap(target),
+        proxy=target.proxy.get_secret_value() if target.proxy else None,
+        tls=_trusting(target.ca_file) if target.ca_file else None,
     )
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise StartupError(f"{ca_file} holds no certificates: {error.strerror or error}") from None
 
 
 async def _translated_upstream(target: schema.Target, catalogue: Catalogue) -> Upstream:
@@ -148,7 +159,7 @@ def _model(model: schema.Model, targets: tuple[Target, ...]) -> Model:
     return Model(
         name=model.name,
         targets=targets,
-        routing=Routing.ORDERED if model.difficulty else Routing(model.routing),  # its tiers have targets, not it
+        routing=Routing(model.routing),
         fallbacks=model.fallbacks,
         context_window_fallbacks=model.context_window_fallbacks,
         content_filter_fallbacks=model.content_filter_fallbacks,

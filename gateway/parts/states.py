@@ -16,7 +16,16 @@ from gateway.routing.valkey_breakers import ValkeyBreakers
 from gateway.startup import StartupError
 
 MEMORY = "memory://"
-UPSTREAM = ("engine", "provider", "model", "base_url", "api_key", "options")  # the fields that say who answers
+UPSTREAM = (
+    "engine",
+    "provider",
+    "model",
+    "base_url",
+    "api_key",
+    "proxy",
+    "ca_file",
+    "options",
+)  # the fields that say who answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,14 @@ class Pipeline:
             return asked, {}
         decision = router.decide_body(call.body, call.difficulty)
         chosen = self._router.find(router.model_for(decision), None)
-        return replace(chosen, fallbacks=(*chosen.fallbacks, *asked.fallbacks)), decision.tags()
+        serving = replace(
+            chosen,
+            fallbacks=(*chosen.fallbacks, *asked.fallbacks),
+            context_window_fallbacks=(*chosen.context_window_fallbacks, *asked.context_window_fallbacks),
+            content_filter_fallbacks=(*chosen.content_filter_fallbacks, *asked.content_filter_fallbacks),
+            last_resort=chosen.last_resort or asked.last_resort,
+        )
+        return serving, decision.tags()
 
     def _lookup(self, call: Call, principal: Principal, model: Model) -> Lookup | None:
         if self._cache is None:

@@ -31,6 +31,7 @@ class Routing(StrEnum):
     LEAST_BUSY = "least_busy"
     LOWEST_LATENCY = "lowest_latency"
     LOWEST_COST = "lowest_cost"
+    DIFFICULTY = "difficulty"  # its tiers have targets, not the model itself: see `gateway.routing.difficulty`
 
 
 def ordered(

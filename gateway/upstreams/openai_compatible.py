@@ -1,10 +1,11 @@
-"""Any server that speaks OpenAI's chat API: OpenAI itself, vLLM, SGLang, TGI, Ollama and the rest."""
+"""Any server that speaks OpenAI's API: OpenAI itself, vLLM, SGLang, TGI, Ollama and the rest."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import re
+import ssl
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,7 @@ STREAMED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
 _CONTEXT = re.compile(
     r"\bcontext (length|size|window)|must have less than \d+ tokens|tokens` must be <=", re.IGNORECASE
 )
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")  # a word, and not a key
 _CALLERS_FAULT = frozenset({400, 422})
 
 
@@ -58,6 +60,8 @@ class OpenAICompatible:
         api_key: str | None,
         connect_timeout: float,
         output_cap: OutputCap = ASSUMED_CAP,
+        proxy: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._urls = {operation: base_url.rstrip("/") + path for operation, path in PATHS.items()}
         self._model = model
@@ -68,6 +72,8 @@ class OpenAICompatible:
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
         # Total and idle time are the pipeline's to limit, over all attempts; here only the connection's.
+        self._proxy = proxy
+        self._tls = tls
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
         self._session: aiohttp.ClientSession | None = None
 
@@ -150,7 +156,7 @@ class OpenAICompatible:
             )
         except aiohttp.ServerTimeoutError:
             raise UpstreamError(Failure.TIMEOUT, "the connection was not made in time") from None
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, UnicodeError) as error:  # the latter: a host that cannot be a name
             raise UpstreamError(Failure.UNREACHABLE, f"no connection: {type(error).__name__}") from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise UpstreamError(Failure.ERROR, f"the request failed: {type(error).__name__}") from None
@@ -170,12 +176,14 @@ class OpenAICompatible:
             message, param, code = str(told["message"])[:500], told.get("param"), told.get("code")
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, UpstreamError):
             return InvalidRequest("The model's provider refused the request as invalid.")
-        param = param if isinstance(param, str) else None
+        param = scrub(param[:200]) if isinstance(param, str) else None
         if code == "context_length_exceeded" or _CONTEXT.search(message):
             return ContextTooLong(scrub(message), param=param)
         if code == "content_filter":
             return ContentFiltered(scrub(message), param=param)
-        return InvalidRequest(scrub(message), param=param, code=code if isinstance(code, str) else None)
+        return InvalidRequest(
+            scrub(message), param=param, code=code if isinstance(code, str) and _CODE.fullmatch(code) else None
+        )
 
     async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
         parts = bytearray()
@@ -190,8 +198,9 @@ class OpenAICompatible:
 
     def _pool(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+            tls = True if self._tls is None else self._tls
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=tls)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, proxy=self._proxy)
         return self._session
 
     async def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from aiohttp import web
 
 from gateway.app import App
 from gateway.config import load_config
+from gateway.listening import bind
 from gateway.parts import Parts, open_parts
 
 ADMIN_KEY = "sg-test-admin-key"
@@ -89,7 +89,7 @@ async def run_gate(
     config = load_config(path, env or {})
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(config, lambda: load_config(path, env or {})))
-        sock = socket.create_server(("127.0.0.1", 0))
+        sock = bind("127.0.0.1", 0)
         settings = uvicorn.Config(
             App(parts), http="httptools", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=2
         )

@@ -68,7 +68,7 @@ async def at_once(seconds: float) -> None:
 
 def need(limit: str = "10") -> Need:
     budget = Budget(limit=Decimal(limit), window=Window.MONTH, timezone="Europe/Berlin")
-    demand = Demand(AT, "assistant", 1, 1, True, USD)
+    demand = Demand(AT, ("assistant",), 1, 1, True, USD)
     return needs([Binding(kind="team", id="search", budgets=(budget,))], demand)[0]
 
 

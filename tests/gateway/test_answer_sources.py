@@ -205,6 +205,25 @@ async def test_in_shadow_the_hard_tier_serves_and_its_own_fallbacks_still_bind(
         assert row.tags == {"sluicegate.difficulty": "simple", "sluicegate.difficulty.shadow": "hard"}
 
 
+async def test_what_the_difficulty_model_says_itself_binds_too(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    failing(upstream)
+    text = tiers(upstream.url).replace(
+        "    fallbacks: [spare]\n",
+        "    limits: {requests_per_minute: 2}\n    last_resort: {message: Nobody is here.}\n",
+    )
+    async with run_gate(tmp_path, text) as gate:
+        _, _, made = await gate.post(
+            {"name": "k", "limits": {"models": {"auto": {"requests_per_minute": 1}}}}, "/admin/keys"
+        )
+        body = {"model": "auto", "messages": [{"role": "user", "content": "Hi!"}]}
+        status, headers, reply = await gate.post(body, authorization=f"Bearer {made['key']}")
+        assert (status, reply["choices"][0]["message"]["content"]) == (200, "Nobody is here.")
+        assert headers["x-sluicegate-target"] == "sluicegate/message"
+        assert (await gate.post(body, authorization=f"Bearer {made['key']}"))[0] == 429
+        assert [(await gate.post(body))[0] for _ in range(2)] == [200, 429]
+        assert (await gate.get("/admin/models"))["data"][-1]["routing"] == "difficulty"
+
+
 async def test_the_loser_of_a_hedge_is_billed_beside_the_answer(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     async def answer(request: web.Request, asked: dict[str, Any]) -> web.StreamResponse:
         if asked["model"] == "slow":

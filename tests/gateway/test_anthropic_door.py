@@ -12,6 +12,8 @@ import pytest
 from aiohttp import web
 from gatekit import ADMIN_KEY, RunningGate, ScriptedUpstream, chunk, completion, events, run_gate, send_stream
 
+from gateway.doors import anthropic_messages
+
 PLAIN = """
 models:
   - name: assistant
@@ -382,7 +384,9 @@ async def test_a_stream_that_breaks_ends_with_an_error_event(plain: RunningGate,
     assert (error.value.type, error.value.error_code) == ("api_error", "upstream_failed")
 
 
-async def test_thinking_comes_back_and_goes_round(plain: RunningGate, upstream: ScriptedUpstream) -> None:
+async def test_thinking_comes_back_and_is_kept_from_servers_that_do_not_know_it(
+    plain: RunningGate, upstream: ScriptedUpstream
+) -> None:
     body = completion("Four.")
     signed = {"type": "thinking", "thinking": "2+2", "signature": "c2ln"}
     body["choices"][0]["message"] |= {"reasoning_content": "2+2", "thinking_blocks": [signed]}
@@ -395,4 +399,8 @@ async def test_thinking_comes_back_and_goes_round(plain: RunningGate, upstream: 
     await client(plain).messages.create(**ask(messages=turns))
     asked, again = upstream.requests
     assert asked["reasoning_effort"] == "medium" and "thinking" not in asked
-    assert again["messages"][1] == {"role": "assistant", "content": "Four.", "thinking_blocks": [signed]}
+    assert again["messages"][1] == {"role": "assistant", "content": "Four."}
+    turns[1] = {"role": "assistant", "content": [signed, {"type": "text", "text": "Four."}]}
+    kept = anthropic_messages.parse(orjson.dumps(ask(messages=turns)))
+    assert kept.body["messages"][1]["thinking_blocks"] == [signed]
+    assert "thinking_blocks" in kept.hints

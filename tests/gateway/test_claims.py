@@ -18,7 +18,7 @@ USAGE = Usage(input_tokens=70, output_tokens=20)
 
 
 def demand(*, bounded: bool = True, model: str = "assistant") -> Demand:
-    return Demand(AT, model, input_tokens=100, output_tokens=50, bounded=bounded, cost_pico=7_000_000)
+    return Demand(AT, (model,), input_tokens=100, output_tokens=50, bounded=bounded, cost_pico=7_000_000)
 
 
 def claims(binding: Binding, asked: Demand | None = None) -> list[Claim]:

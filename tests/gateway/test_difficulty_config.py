@@ -69,8 +69,12 @@ def test_shadow_is_a_tier_and_true_means_hard(load: Load, written: str, read: ob
     ("old", "new", "fault"),
     [
         ("hard: large", "hard: larg", '4: models[0].difficulty.hard: no model is named "larg" (did you mean "large"?)'),
-        ("hard: large", "hard: smart", "4: models[0].difficulty.hard: tiers go round in a circle: smart → smart"),
-        ("{name: large,", "{name: large, fallbacks: [smart],", "7: models[3].fallbacks[0]: fallbacks go round"),
+        ("hard: large", "hard: smart", '4: models[0].difficulty.hard: "smart" routes by difficulty'),
+        (
+            "{name: large,",
+            "{name: large, fallbacks: [smart],",
+            '7: models[3].fallbacks[0]: "smart" routes by difficulty',
+        ),
         ("simple: small, ", "", "4: models[0].difficulty.simple: this key is required"),
         ("    difficulty: " + TIERS + "\n", "", "2: models[0]: routing: difficulty needs difficulty:"),
         ("routing: difficulty", "routing: ordered", "4: models[0].difficulty: belongs to models with routing: diff"),
@@ -106,3 +110,11 @@ def test_weights_that_cannot_be_used_are_told_with_their_line(load: Load) -> Non
     assert "sluicegate difficulty train" in line
     Path("weights.json").write_bytes(DifficultyModel.load().to_json())
     assert list(build_difficulty_routers(config)) == ["smart"]
+
+
+@pytest.mark.parametrize("place", ["difficulty: {simple: smart, medium: middle, hard: large}", "fallbacks: [smart]"])
+def test_a_model_without_targets_of_its_own_is_nobodys_tier_or_fallback(load: Load, place: str) -> None:
+    routing = "routing: difficulty, " if place.startswith("difficulty") else "targets: [*target], "
+    added = f"  - {{name: large, targets: [*target]}}\n  - {{name: other, {routing}{place}}}\n"
+    with pytest.raises(ConfigError, match='"smart" routes by difficulty and has no targets; name one of its tiers'):
+        load("  - {name: large, targets: [*target]}\n", added)

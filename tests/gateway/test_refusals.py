@@ -16,7 +16,7 @@ from gateway.errors import BudgetExceeded, GateError, RateLimited
 from gateway.http import retry_headers
 
 AT = datetime(2026, 3, 1, 22, 30, tzinfo=UTC)
-DEMAND = Demand(AT, "assistant", input_tokens=100, output_tokens=50, bounded=True, cost_pico=8 * 10**9)
+DEMAND = Demand(AT, ("assistant",), input_tokens=100, output_tokens=50, bounded=True, cost_pico=8 * 10**9)
 
 
 def refused(binding: Binding, retry_after: float | None, used: int = 0) -> GateError:

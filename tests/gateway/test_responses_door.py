@@ -349,7 +349,7 @@ async def test_what_a_guard_hides_comes_back_and_is_not_sent(gate: RunningGate, 
     assert len(upstream.requests) == 2 and ADDRESS not in str(upstream.requests)
 
 
-async def test_text_that_a_guard_holds_back_past_a_tool_call_stays_in_its_message(
+async def test_text_that_a_guard_held_back_comes_before_the_tool_call_that_follows(
     gate: RunningGate, upstream: ScriptedUpstream
 ) -> None:
     streaming(
@@ -361,7 +361,7 @@ async def test_text_that_a_guard_holds_back_past_a_tool_call_stays_in_its_messag
     seen = await raw_events(gate)
     names = [name for name, _ in seen]
     deltas = [at for at, name in enumerate(names) if name == "response.output_text.delta"]
-    assert deltas[-1] > names.index("response.function_call_arguments.delta")
+    assert deltas[-1] < names.index("response.function_call_arguments.delta")
     message, call = seen[-1][1]["response"]["output"]
     assert message["content"][0]["text"] == "I ask about jane.doe@exam"
     assert call["arguments"] == '{"city":"Oslo"}'

@@ -87,7 +87,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 def need(kind: str = "key", owner: str = "k1", window: Window = Window.DAY) -> Need:
     budget = Budget(limit=Decimal(100), window=window)
-    demand = Demand(NOON, "assistant", 1, 1, True, USD)
+    demand = Demand(NOON, ("assistant",), 1, 1, True, USD)
     return needs([Binding(kind=kind, id=owner, budgets=(budget,))], demand)[0]
 
 
