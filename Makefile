@@ -7,11 +7,11 @@ PYTEST_ARGS ?=
 
 RUN_STAMP := .venv/.run
 DEV_STAMP := .venv/.dev
-ENV_STAMP := $(if $(filter test lint format bench wheel,$(MAKECMDGOALS)),$(DEV_STAMP),$(RUN_STAMP))
+ENV_STAMP := $(if $(filter test test-slow lint format bench wheel,$(MAKECMDGOALS)),$(DEV_STAMP),$(RUN_STAMP))
 MODEL := models/smollm2-135m.gguf
 SETUP := scripts/setup_env.py requirements/torch.lock requirements/torch-cpu.lock pyproject.toml
 
-.PHONY: help run test lint format bench conformance lock wheel clean
+.PHONY: help run test test-slow lint format bench conformance lock wheel clean
 
 help: ## print this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -21,6 +21,9 @@ run: $(RUN_STAMP) $(MODEL) ## install what is missing, then serve (PORT=, HOST=,
 
 test: $(DEV_STAMP) $(MODEL) ## install what is missing, then run every test (PYTEST_ARGS=)
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+test-slow: $(DEV_STAMP) $(MODEL) ## the proofs that take long, which `make test` leaves out
+	@.venv/bin/python -m pytest -m slow $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP) ## formatting, lint, strict types
 	@.venv/bin/ruff format --check .

@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from gateway.config.faults import Path
-from gateway.config.providers import PROVIDERS
+from gateway.config.providers import NATIVE, PROVIDERS
 from gateway.config.source import Document
 from gateway.tokens import ENCODINGS
 
@@ -202,6 +202,9 @@ def _target_provider(document: Document, path: Path, target: dict[str, Any]) -> 
         document.add(path, f'a target with the provider "{name}" needs api_key: KEY')
     if provider.address and target.get("base_url") is None:
         document.add(path, f'a target with the provider "{name}" needs base_url: URL')
+    for key in ("proxy", "ca_file"):
+        if name != NATIVE and target.get(key) is not None:
+            document.add((*path, key), f"is for provider: {NATIVE}; other providers are reached by their own clients")
     options = target.get("options")
     given = options if isinstance(options, dict) else {}
     for option in provider.required:

@@ -78,6 +78,7 @@ def reference_logits(model: LlamaForCausalLM, tokens: list[int]) -> torch.Tensor
     return logits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [5, 200])
 def test_logits_of_every_position_equal_those_of_transformers(
     runner: TorchRunner, reference: LlamaForCausalLM, length: int
@@ -90,6 +91,7 @@ def test_logits_of_every_position_equal_those_of_transformers(
     assert difference < 1e-3, difference
 
 
+@pytest.mark.slow
 def test_logits_of_a_long_text_in_chunks_equal_those_of_transformers(
     runner: TorchRunner, reference: LlamaForCausalLM, text_tokens: list[int]
 ) -> None:
@@ -123,6 +125,7 @@ def continue_alone(runner: TorchRunner, tokens: list[int], count: int, blocks: l
     return found
 
 
+@pytest.mark.slow
 def test_greedy_continuation_equals_that_of_transformers(runner: TorchRunner, reference: LlamaForCausalLM) -> None:
     tokens = prompt(40)
     with torch.inference_mode():

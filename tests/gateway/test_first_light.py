@@ -96,6 +96,7 @@ async def test_the_address_comes_back_to_the_caller_and_never_reaches_the_engine
     assert ADDRESS not in str(await gate.rows())
 
 
+@pytest.mark.slow
 async def test_eight_requests_at_once_share_batches_and_leave_no_block(gate: RunningGate) -> None:
     questions = [f"Count from {n} to {n + 5}." for n in range(8)]
     alone = [await ask(gate, [{"role": "user", "content": q}], stream=False) for q in questions]

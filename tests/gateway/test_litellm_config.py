@@ -134,6 +134,7 @@ print(sorted(set(PROVIDERS) - {provider.value for provider in loaded.LlmProvider
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)  # seconds of work, more on a busy machine
 def test_the_sdk_is_loaded_only_when_needed_and_then_without_the_network_or_a_dotenv_file(tmp_path: Path) -> None:
     done = subprocess.run(

@@ -244,6 +244,7 @@ async def test_a_full_disk_follows_the_policy_and_ends_by_itself(
         assert len(await gate.rows()) == len(upstream.requests)
 
 
+@pytest.mark.slow
 async def test_answers_finished_before_sigkill_have_one_row_each(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     """Killed 20 times, at random points under load."""
 
