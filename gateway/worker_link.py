@@ -19,6 +19,7 @@ class WorkerLink:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self.orphaned = False  # the parent has gone
 
     def ready(self) -> None:
         self._say(READY)
@@ -28,7 +29,7 @@ class WorkerLink:
 
     @contextmanager
     def listening(
-        self, *, reload: Callable[[], None], follow: Callable[[], None], orphaned: Callable[[], None]
+        self, *, reload: Callable[[], None], follow: Callable[[], None], stop: Callable[[], None]
     ) -> Iterator[None]:
         """Do what the parent says. What it said before is not lost."""
         loop = asyncio.get_running_loop()
@@ -41,7 +42,8 @@ class WorkerLink:
                 said = b""
             if not said:
                 loop.remove_reader(self._sock)
-                orphaned()
+                self.orphaned = True
+                stop()
             for number in said:
                 actions[bytes([number])]()
 

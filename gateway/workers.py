@@ -1,4 +1,4 @@
-"""The parent of several worker processes that serve on one socket. It answers no request itself.
+"""The parent of several worker processes that serve on one port. It answers no request itself.
 
 It starts the first worker alone, so that what is made or migrated at a first start is so once, then the rest. One that
 dies is started again; only when none is left that answers, and none can be started, it gives up. Signals go to all:
@@ -20,6 +20,7 @@ from time import monotonic
 
 import structlog
 
+from gateway.listening import beside
 from gateway.telemetry.worker_metrics import VARIABLE, forget_worker
 from gateway.worker_link import CHANGED, FOLLOW, READY, RELOAD
 
@@ -53,7 +54,7 @@ class _Worker:
 class Workers:
     """`command` serves as one worker when it is given `--sock` and `--link`. `on_ready`: all of them answer.
 
-    `sock` is bound; each worker gets it, and it is closed here as soon as the workers stop.
+    `sock` is bound as shared and only holds the port: each worker gets one beside it, and so its share of connections.
     """
 
     def __init__(
@@ -112,8 +113,8 @@ class Workers:
 
     async def _start(self, metrics: Path) -> _Worker:
         ours, theirs = socket.socketpair()
-        with theirs:
-            descriptors = (self._sock.fileno(), theirs.fileno())
+        with theirs, beside(self._sock) as own:
+            descriptors = (own.fileno(), theirs.fileno())
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 *("--sock", str(descriptors[0]), "--link", str(descriptors[1])),
@@ -163,7 +164,6 @@ class Workers:
         if not self._stopping.is_set():
             self._stopping.set()
             self._begun.set()
-            self._sock.close()
             asyncio.get_running_loop().call_later(STOP_SECONDS, self._kill)
         for worker in self._workers:
             worker.signal(number)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import msgspec
 import orjson
 
-from gateway.doors.reading import Count, check_fields
-from gateway.pipeline.call import MAX_TAGS, Call, estimate_tokens
+from gateway.doors.reading import Count, Metadata, check_fields
+from gateway.pipeline.call import Call, estimate_tokens
 from gateway.texts import request_slots
 
 MEDIA_TOKENS = 1_500  # about what a picture, a sound or a file costs; providers count each their own way
@@ -36,7 +36,7 @@ class _Request(msgspec.Struct):
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     user: str | None = None
-    metadata: Annotated[dict[str, str], msgspec.Meta(max_length=MAX_TAGS)] | None = None
+    metadata: Metadata | None = None
 
 
 def chat_call(endpoint: str, body: dict[str, Any], *, source: Any = None) -> Call:

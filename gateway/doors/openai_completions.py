@@ -8,7 +8,7 @@ import msgspec
 import orjson
 
 from gateway.doors.openai_events import EventEncoder, encode_error
-from gateway.doors.reading import Count, check_fields, read_object
+from gateway.doors.reading import Count, Metadata, check_fields, read_object
 from gateway.errors import InvalidRequest
 from gateway.pipeline.answer import Reply
 from gateway.pipeline.call import Call, Operation, estimate_tokens
@@ -35,6 +35,7 @@ class _Request(msgspec.Struct):
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     best_of: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
     user: str | None = None
+    metadata: Metadata | None = None
 
 
 def parse(raw: bytes) -> Call:

@@ -9,7 +9,7 @@ import orjson
 
 from gateway.doors.openai_completions import read_prompts
 from gateway.doors.openai_events import EventEncoder, encode_error
-from gateway.doors.reading import check_fields, read_object
+from gateway.doors.reading import Metadata, check_fields, read_object
 from gateway.pipeline.answer import Reply
 from gateway.pipeline.call import Call, Operation, estimate_tokens
 from gateway.texts import request_slots
@@ -23,6 +23,7 @@ class _Request(msgspec.Struct):
     model: str
     input: Any
     user: str | None = None
+    metadata: Metadata | None = None
 
 
 def parse(raw: bytes) -> Call:

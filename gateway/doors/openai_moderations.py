@@ -8,7 +8,7 @@ import msgspec
 import orjson
 
 from gateway.doors.openai_events import EventEncoder, encode_error
-from gateway.doors.reading import check_fields, read_object
+from gateway.doors.reading import Metadata, check_fields, read_object
 from gateway.errors import InvalidRequest
 from gateway.pipeline.answer import Reply
 from gateway.pipeline.call import Call, Operation, estimate_tokens
@@ -23,6 +23,8 @@ DEFAULT_MODEL = "omni-moderation-latest"  # OpenAI's own; configure a model of t
 class _Request(msgspec.Struct):
     input: Any
     model: str = DEFAULT_MODEL
+    user: str | None = None
+    metadata: Metadata | None = None
 
 
 def parse(raw: bytes) -> Call:

@@ -8,8 +8,10 @@ import msgspec
 import orjson
 
 from gateway.errors import InvalidRequest
+from gateway.pipeline.call import MAX_TAGS
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Metadata = Annotated[dict[str, str], msgspec.Meta(max_length=MAX_TAGS)]  # what a call is booked to, on every endpoint
 Fields = TypeVar("Fields", bound=msgspec.Struct)
 
 

@@ -152,6 +152,26 @@ async def test_when_every_target_fails_a_kept_answer_comes_before_the_configured
         ]
 
 
+async def test_a_kept_answer_is_given_in_place_of_an_error_but_not_to_a_request_at_fault(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    async with run_gate(tmp_path, one(upstream.url) + "cache: {exact: {ttl: 1ms, stale_if_error: 1h}}") as gate:
+        said(upstream)
+        await gate.post(ASK)
+        failing(upstream)
+        await asyncio.sleep(0.01)
+        status, _, reply = await gate.post(ASK)
+        assert (status, reply["choices"][0]["message"]["content"]) == (200, "Answer 1.")
+        stream = await gate.client().chat.completions.create(**ASK, stream=True)
+        assert "".join([c.delta.content or "" async for part in stream for c in part.choices]) == "Answer 1."
+
+        async def refuse(request: web.Request, asked: dict[str, Any]) -> web.StreamResponse:
+            return web.json_response({"error": {"message": "no such field"}}, status=400)
+
+        upstream.answer = refuse
+        assert (await gate.post(ASK))[0] == 400
+
+
 DIFFICULTY = """
   - name: auto
     routing: difficulty

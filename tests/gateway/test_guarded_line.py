@@ -177,6 +177,34 @@ async def test_interleaved_choices_are_guarded_each_for_itself(gate: RunningGate
     assert finishes == ["stop", "length"]
 
 
+async def test_words_held_back_come_before_the_calls_that_follow_and_calls_of_any_kind_are_guarded(
+    gate: RunningGate, upstream: ScriptedUpstream
+) -> None:
+    custom = {"index": 0, "id": "c", "type": "custom", "custom": {"name": "mail", "input": "to ann@x"}}
+    deltas: list[dict[str, Any]] = [
+        {"content": "I ask bob@"},
+        {"tool_calls": [custom]},
+        {"tool_calls": [{"index": 0, "custom": {"input": ".co now"}}]},
+        {"function_call": {"name": "f", "arguments": '{"to": "carol@y.co"}'}},
+    ]
+    bodies = [*(chunk(delta) for delta in deltas), chunk({}, "tool_calls")]
+    raw = b"".join(b"data: " + orjson.dumps(body) + b"\n\n" for body in bodies) + b"data: [DONE]\n\n"
+    upstream.answer = lambda request, body: send_stream(request, [raw])
+    _, _, sent = await stream(gate)
+    deltas = [
+        choice["delta"]
+        for line in sent.split(b"\n\n")
+        if line.startswith(b"data: {")
+        for choice in orjson.loads(line[6:])["choices"]
+    ]
+    kinds = [key for delta in deltas for key in ("content", "tool_calls", "function_call") if delta.get(key)]
+    assert kinds == sorted(kinds, key=["content", "tool_calls", "function_call"].index)
+    said = "".join(delta.get("content") or "" for delta in deltas)
+    given = "".join(call["custom"].get("input", "") for delta in deltas for call in delta.get("tool_calls") or ())
+    older = "".join((delta.get("function_call") or {}).get("arguments", "") for delta in deltas)
+    assert (said, given, older) == ("I ask bob@", "to [EMAIL] now", '{"to": "[EMAIL]"}')
+
+
 async def test_words_leave_before_the_stream_has_ended(gate: RunningGate, upstream: ScriptedUpstream) -> None:
     seen = asyncio.Event()
     first = "These words leave at once "

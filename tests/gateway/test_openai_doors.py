@@ -157,6 +157,9 @@ async def test_token_ids_are_counted_and_sent_on_without_a_guard(
         ("embeddings", {"input": {"text": "a"}}, "input"),
         ("moderations", {"input": 7}, "input"),
         ("moderations", {}, "input"),
+        ("completions", {"prompt": "x", "metadata": True}, "metadata"),
+        ("embeddings", {"input": "x", "metadata": ["a"]}, "metadata"),
+        ("moderations", {"input": "x", "user": 7}, "user"),
     ],
 )
 async def test_what_is_wrong_is_named(

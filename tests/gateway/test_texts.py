@@ -95,3 +95,18 @@ def test_a_reply_and_a_chunk_show_content_refusal_reasoning_and_arguments() -> N
         (1, "reasoning_content"),
         (1, "tool", 3),
     ]
+
+
+def test_what_a_model_says_in_any_kind_of_call_is_a_text() -> None:
+    calls = [
+        {"index": 2, "function": {"name": "f", "arguments": "plain"}},
+        {"index": 3, "type": "custom", "custom": {"name": "c", "input": "own"}},
+    ]
+    said = {"content": None, "tool_calls": calls, "function_call": {"name": "g", "arguments": "older"}}
+    found = chunk_slots({"choices": [{"index": 1, "delta": said}]})
+    assert {text_id: slot.text for slot, text_id in found} == {
+        (1, "tool", 2): "plain",
+        (1, "custom", 3): "own",
+        (1, "function_call"): "older",
+    }
+    assert [slot.text for slot in reply_slots({"choices": [{"message": said}]})] == ["plain", "own", "older"]

@@ -12,11 +12,10 @@ from typing import Annotated, Any
 import msgspec
 import orjson
 
-from gateway.doors.reading import Count, check_fields
+from gateway.doors.reading import Count, Metadata, check_fields
 from gateway.doors.responses.messages import chat_messages
 from gateway.doors.responses.reading import unsupported, wrong
 from gateway.doors.responses.tools import chat_tool_choice, chat_tools, response_format
-from gateway.pipeline.call import MAX_TAGS
 
 LOGPROBS = "message.output_text.logprobs"
 _INCLUDABLE = frozenset(
@@ -91,7 +90,7 @@ class _Request(msgspec.Struct):
     top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    metadata: Annotated[dict[str, str], msgspec.Meta(max_length=MAX_TAGS)] | None = None
+    metadata: Metadata | None = None
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
     store: bool | None = None
