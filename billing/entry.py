@@ -78,10 +78,12 @@ class UsageEntry(msgspec.Struct, frozen=True, kw_only=True):
         if self.at.tzinfo is None:
             raise EntryError("`at` must be an aware datetime")
         to_pico(self.cost)
-        for field in _TEXTS:
-            text = getattr(self, field)
-            if text is not None and not _is_clean(text):
-                force_setattr(self, field, _clean(text))
+        texts = [text for field in _TEXTS if (text := getattr(self, field)) is not None]
+        if not ("".join(texts).isprintable() and len(max(texts, key=len)) <= TEXT_LENGTH):
+            for field in _TEXTS:
+                text = getattr(self, field)
+                if text is not None and not _is_clean(text):
+                    force_setattr(self, field, _clean(text))
         if not all(_is_clean(name) and _is_clean(value) for name, value in self.tags.items()):
             force_setattr(self, "tags", {_clean(name): _clean(value) for name, value in self.tags.items()})
 

@@ -7,8 +7,9 @@ bill may not come out below what the provider asks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from operator import attrgetter
 from typing import Self
 
 import msgspec
@@ -26,6 +27,7 @@ _COUNTS = (
     "images",
     "requests",
 )
+_counts: Callable[[Usage], tuple[int, ...]] = attrgetter(*_COUNTS)
 
 
 class UsageError(ValueError):
@@ -62,9 +64,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     estimated: bool = False
 
     def __post_init__(self) -> None:
-        for field in _COUNTS:
-            if not 0 <= getattr(self, field) <= MAX_TOKENS:
-                raise UsageError(f"{field} is {getattr(self, field)}")
+        counts = _counts(self)
+        if min(counts) < 0 or max(counts) > MAX_TOKENS:
+            field, count = next(pair for pair in zip(_COUNTS, counts, strict=True) if not 0 <= pair[1] <= MAX_TOKENS)
+            raise UsageError(f"{field} is {count}")
         if self.compute_us < 0:
             raise UsageError(f"compute_us is {self.compute_us}")
         inside = self.cached_input_tokens + self.cache_write_tokens + self.audio_input_tokens

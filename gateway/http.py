@@ -25,6 +25,7 @@ JSON_TYPE = (b"content-type", b"application/json")
 STREAM_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
 
 
+_HEADERS = "sluicegate.headers"  # where a scope keeps them by name, once somebody has asked
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 
 
@@ -34,11 +35,11 @@ class ClientGone(Exception):
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first header of that (lower-case) name, decoded as latin-1 as HTTP has it."""
-    for key, value in scope["headers"]:
-        if key == name:
-            text: str = value.decode("latin-1")
-            return text
-    return None
+    found: dict[bytes, bytes] | None = scope.get(_HEADERS)
+    if found is None:
+        found = scope[_HEADERS] = dict(reversed(scope["headers"]))  # of several the first stays
+    value = found.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def request_id(scope: Scope) -> str:
