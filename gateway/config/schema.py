@@ -42,6 +42,7 @@ from gateway.config.values import (
     Integer,
     Name,
     Number,
+    Secret,
     SecretUrl,
     Size,
     StateUrl,
@@ -259,7 +260,7 @@ class Target(Section):
     provider: str | None = None  # one of `gateway.config.providers`
     model: Annotated[str, Field(min_length=1)] | None = None
     base_url: HttpUrl | None = None
-    api_key: SecretStr | None = None
+    api_key: Secret | None = None
     proxy: HttpUrl | None = None  # of provider "openai"; nothing is taken from the environment
     ca_file: Path | None = None  # certificates (PEM) that sign the server's; the system's, where it is not given
     options: ProviderOptions = ProviderOptions()

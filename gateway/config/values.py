@@ -144,6 +144,13 @@ def _check_state(url: SecretUrl) -> SecretUrl:
     return url
 
 
+def check_secret(secret: SecretStr) -> SecretStr:
+    """A secret that fits into a header. Raises ValueError, which does not tell it."""
+    if not secret.get_secret_value().isprintable():
+        raise ValueError("must be one line of visible characters; does the variable end with a line break?")
+    return secret
+
+
 def _check_zone(name: str) -> str:
     zone(name)  # BudgetError is a ValueError
     return name
@@ -181,6 +188,7 @@ Dollars = Annotated[Decimal, BeforeValidator(parse_price)]
 Amount = Annotated[Decimal, BeforeValidator(parse_amount)]
 Name = Annotated[str, AfterValidator(check_name)]
 HttpUrl = Annotated[SecretUrl, AfterValidator(_check_http)]
+Secret = Annotated[SecretStr, AfterValidator(check_secret)]
 DatabaseUrl = Annotated[SecretUrl, AfterValidator(_check_database)]
 StateUrl = Annotated[SecretUrl, AfterValidator(_check_state)]
 TimeZone = Annotated[str, AfterValidator(_check_zone)]

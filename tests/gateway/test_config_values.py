@@ -7,10 +7,12 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from gateway.config.values import (
     SecretUrl,
     check_name,
+    check_secret,
     display_url,
     parse_duration,
     parse_price,
@@ -99,6 +101,14 @@ def test_an_address_is_shown_without_its_credentials(url: str, shown: str) -> No
     assert display_url(url) == shown
     assert str(SecretUrl(url)) == shown
     assert SecretUrl(url).get_secret_value() == url
+
+
+@pytest.mark.parametrize("secret", ["sk-a\n", "sk-a\r\nx: y", "sk-\x00"])
+def test_a_secret_that_fits_into_no_header_is_refused_and_not_told(secret: str) -> None:
+    with pytest.raises(ValueError, match="must be one line") as refused:
+        check_secret(SecretStr(secret))
+    assert "sk-" not in str(refused.value)
+    assert check_secret(SecretStr("sk-a b/c=")).get_secret_value() == "sk-a b/c="
 
 
 @given(st.text(min_size=1))
