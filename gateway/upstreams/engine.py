@@ -15,29 +15,15 @@ from gateway.errors import ContextTooLong, GateError, InvalidRequest, Unsupporte
 from gateway.pipeline.answer import Chunk, ChunkStream, Reply, usage_body
 from gateway.pipeline.call import Call, Operation
 from gateway.upstreams.base import Failure, UpstreamError
+from gateway.upstreams.neutral import asks_for_nothing
 
 _HONOURED = frozenset(
     {
         "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p",
         "top_k", "seed", "stop", "user", "metadata", "safety_identifier", "prompt_cache_key", "store",
+        "parallel_tool_calls",  # of tools, of which it takes none
     }
 )  # fmt: skip
-
-# Fields the engine cannot act on, with the values that ask for nothing and so may be there.
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
-    "parallel_tool_calls": (True, False),
-    "response_format": ({"type": "text"},),
-    "service_tier": ("auto", "default"),
-    "modalities": (["text"],),
-}
 
 
 class EngineUpstream:
@@ -101,7 +87,7 @@ def _request(call: Call) -> ChatRequest:
     """Raises Unsupported for what the engine cannot honour: it is never dropped."""
     body = call.body
     for name, value in body.items():
-        if name in _HONOURED or value is None or value in _NEUTRAL.get(name, ()):
+        if name in _HONOURED or asks_for_nothing(name, value):
             continue
         raise Unsupported(f"The local engine does not support '{name}'.", param=name)
     stop = body.get("stop")

@@ -15,6 +15,7 @@ import orjson
 from gateway.errors import Unsupported
 from gateway.pipeline.call import Call
 from gateway.upstreams.base import CapSource, OutputCap
+from gateway.upstreams.neutral import asks_for_nothing
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _HANDLED = frozenset({"model", "messages", "stream", "stream_options", *_LIMITS})
@@ -29,23 +30,6 @@ _CHAT_FIELDS = frozenset(
 )  # fmt: skip
 # What the gate itself answers for (who it is booked to), and hints that change no answer.
 _OURS = frozenset({"metadata", "user", "safety_identifier", "prompt_cache_key"})
-# Fields with the values that ask for nothing, and so may stay behind where the provider has no such field.
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
-    "parallel_tool_calls": (True,),
-    "response_format": ({"type": "text"},),
-    "service_tier": ("auto", "default"),
-    "modalities": (["text"],),
-    "store": (False,),
-    "verbosity": ("medium",),
-}
 _TOP_K = {"anthropic": "top_k", "bedrock": "top_k", "cohere": "k", "gemini": "top_k"}
 
 
@@ -61,7 +45,7 @@ def chat_arguments(call: Call, provider: str, supported: AbstractSet[str], cap: 
             arguments[name] = value
         elif name == "top_k" and provider in _TOP_K:
             arguments[_TOP_K[provider]] = value
-        elif name not in _OURS and value not in _NEUTRAL.get(name, ()):
+        elif name not in _OURS and not asks_for_nothing(name, value):
             raise Unsupported(f"This model does not support '{name}'.", param=name)
     _check_tools(arguments.get("tools"))
     if provider == "bedrock":
