@@ -1,4 +1,4 @@
-"""Fields of OpenAI's chat API with the values that ask for nothing: where nobody knows the field, they may stay behind."""
+"""Fields of OpenAI's chat API with the values that ask for nothing: they may stay behind where nobody knows them."""
 
 from __future__ import annotations
 
