@@ -42,7 +42,7 @@ def ordered(
     rng: random.Random,
 ) -> list[Target]:
     """All `targets`, the first to try first."""
-    if routing is Routing.ORDERED or len(targets) == 1:
+    if routing in (Routing.ORDERED, Routing.DIFFICULTY) or len(targets) == 1:
         return list(targets)
     if routing is Routing.LOWEST_COST:
         return sorted(targets, key=lambda target: expected_cost(call, target.output_cap.tokens, price(target.name)))

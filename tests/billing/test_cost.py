@@ -231,6 +231,7 @@ def test_the_worst_case_minds_a_lower_tier_that_is_dearer() -> None:
     assert worst(price, 11, 0) >= cost(Usage(input_tokens=10), price)
 
 
+@pytest.mark.slow
 def test_a_million_random_rows_add_up_to_the_exact_sum() -> None:
     """Each row's cost is rounded to nothing, so their sum is that of all tokens of each kind times its price."""
     dice = random.Random(4)

@@ -55,6 +55,7 @@ def test_every_order_has_every_target_once_the_best_first(
     assert sorted(names(found)) == sorted(names(made))
     measures = {
         Routing.ORDERED: lambda one: made.index(one),
+        Routing.DIFFICULTY: lambda one: made.index(one),
         Routing.WEIGHTED: lambda one: 0,
         Routing.LEAST_BUSY: lambda one: one.state.in_flight,
         Routing.LOWEST_LATENCY: lambda one: one.state.whole.cost(one.state.in_flight),

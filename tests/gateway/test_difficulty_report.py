@@ -47,7 +47,7 @@ models:
   - {{name: large, targets: [{{name: large, provider: openai, model: l, base_url: "http://127.0.0.1:9/v1",
       price: {{input: "5", cached_input: "0.5", output: "25"}}}}, {{name: spare, provider: openai, model: x,
       base_url: "http://127.0.0.1:9/v1", price: {{input: "9", output: "9"}}}}]}}
-  - {{name: nested, routing: difficulty, difficulty: {{simple: small, medium: small, hard: smart}}}}
+  - {{name: other, routing: difficulty, difficulty: {{simple: small, medium: small, hard: middle}}}}
 """
 
 
@@ -186,7 +186,7 @@ def config(tmp_path: Path) -> Path:
 def test_a_tiers_price_is_its_models_first_target(config: Path) -> None:
     found = tier_targets(load_config(config, {}))
     assert found["smart"] == {Tier.SIMPLE: "small", Tier.MEDIUM: "middle", Tier.HARD: "large"}
-    assert found["nested"][Tier.HARD] == "large"
+    assert found["other"][Tier.HARD] == "middle"
 
 
 def test_the_report_is_told_as_a_table_and_as_json(config: Path) -> None:
@@ -194,7 +194,7 @@ def test_the_report_is_told_as_a_table_and_as_json(config: Path) -> None:
     shown = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["models"]
     assert [(model["model"], model["saved_usd"], model["would_save_usd"]) for model in shown] == [
         ("smart", "0.00736", "0.0062"),
-        ("nested", "0", "0"),
+        ("other", "0", "0"),
     ]
     ran = CliRunner().invoke(app, words)
     lines = [line.split("\t") for line in ran.stdout.splitlines()]

@@ -128,6 +128,7 @@ def chat(name: str, *, stream: bool) -> dict[str, Any]:
     return {"model": "assistant", "stream": stream, "messages": [{"role": "user", "content": name}]}
 
 
+@pytest.mark.slow
 async def test_a_thousand_streams_at_once_lose_nothing_and_memory_stays_flat(tmp_path: Path) -> None:
     conductor = Conductor()
     async with raw_upstream() as upstream, served(tmp_path, upstream) as (process, url, http):

@@ -99,6 +99,7 @@ def probe(app: Served, operation: APIOperation[Any, Any, Any, Any], mode: schema
     hold()
 
 
+@pytest.mark.slow
 def test_no_request_makes_a_500_and_every_answer_is_as_documented(app: Served) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     probed = 0

@@ -21,7 +21,6 @@ from billing.prices import Price
 from billing.tables import usage_records
 from billing.usage import Usage
 from gateway.config import Config
-from gateway.config.schema import Model
 from gateway.routing.difficulty.decision import SHADOW_TAG, TIER_TAG
 from gateway.routing.difficulty.model import TIERS, Tier
 
@@ -86,7 +85,7 @@ def tier_targets(config: Config) -> dict[str, dict[Tier, str]]:
     """
     models = {model.name: model for model in config.models}
     return {
-        model.name: {tier: _first_target(models, getattr(model.difficulty, tier.value)) for tier in TIERS}
+        model.name: {tier: models[getattr(model.difficulty, tier.value)].targets[0].name for tier in TIERS}
         for model in config.models
         if model.difficulty is not None
     }
@@ -139,11 +138,6 @@ def _count(model: ModelSavings, row: Row[Any], targets: Mapping[Tier, str], pric
         price = price_of(targets[tier if watched else Tier.HARD], row.at)
         other = None if price is None else to_pico(cost(usage, price))
     (model.watched if watched else model.routed)[tier].add(usage, row.cost_pico, other)
-
-
-def _first_target(models: Mapping[str, Model], name: str) -> str:
-    model = models[name]
-    return model.targets[0].name if model.difficulty is None else _first_target(models, model.difficulty.hard)
 
 
 def _routed(tier: Tier, found: Sum) -> dict[str, Any]:
