@@ -24,6 +24,7 @@ class StreamShaper:
         self._session = session
         self._model = model
         self._filters: dict[TextId, StreamFilter] = {}
+        self._ended: dict[TextId, tuple[str, str]] = {}  # what was held of a text when it ended, and sent for that
         self._frame: dict[str, Any] = {}
         self._unfinished: set[int] = set()  # choices that have begun and whose end has not been sent
         self._held: list[Chunk] = []
@@ -90,7 +91,10 @@ class StreamShaper:
     async def _end_texts(self, ended: list[TextId]) -> list[Chunk]:
         tail = []
         for text_id in ended:
-            text = await self._filters.pop(text_id).finish()
+            ending = self._filters.pop(text_id)
+            held = ending.held
+            text = await ending.finish()
+            self._ended[text_id] = held, text
             if text:
                 tail.append(self._chunk([_choice(text_id[0], _delta(text_id, text), None)]))
         return tail
@@ -101,7 +105,11 @@ class StreamShaper:
     def _filter(self, text_id: TextId) -> StreamFilter:
         found = self._filters.get(text_id)
         if found is None:
-            found = self._filters[text_id] = self._session.open_stream()
+            found = self._session.open_stream()
+            held, sent = self._ended.pop(text_id, ("", ""))
+            if held:
+                found = _Resumed(found, held, sent)
+            self._filters[text_id] = found
         return found
 
     def _release(self) -> list[Chunk]:
@@ -110,6 +118,36 @@ class StreamShaper:
             ended = (choice.get("index", 0) for choice in chunk.body["choices"] if choice.get("finish_reason"))
             self._unfinished.difference_update(ended)
         return held
+
+
+class _Resumed:
+    """A filter of a text that goes on after it had ended: its guards see it joined, as the caller will.
+
+    What they held then is looked at again, and what was sent for it is not sent twice.
+    """
+
+    def __init__(self, inner: StreamFilter, held: str, sent: str) -> None:
+        self._inner = inner
+        self._again = held
+        self._sent = sent
+
+    @property
+    def held(self) -> str:
+        return self._again + self._inner.held
+
+    async def feed(self, text: str) -> str:
+        again, self._again = self._again, ""
+        return self._new(await self._inner.feed(again + text))
+
+    async def finish(self) -> str:
+        return self._new(await self._inner.finish())
+
+    def _new(self, text: str) -> str:
+        pairs = enumerate(zip(self._sent, text, strict=False))
+        known = next((at for at, (one, other) in pairs if one != other), min(len(self._sent), len(text)))
+        # Where they part a guard has found something in both together: the rest of what was sent will not come again.
+        self._sent = self._sent[known:] if known == len(text) else ""
+        return text[known:]
 
 
 def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:

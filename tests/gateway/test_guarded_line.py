@@ -205,6 +205,26 @@ async def test_words_held_back_come_before_the_calls_that_follow_and_calls_of_an
     assert (said, given, older) == ("I ask bob@", "to [EMAIL] now", '{"to": "[EMAIL]"}')
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "joined"),
+    [
+        ("Mail ann@exam", "ple.com now", "Mail ann@exam[EMAIL] now"),
+        ("Mail ann", " and bob.", "Mail ann and bob."),
+        ("One", "", "One"),
+    ],
+)
+async def test_a_text_that_goes_on_after_a_call_is_guarded_as_it_will_be_read(
+    gate: RunningGate, upstream: ScriptedUpstream, first: str, then: str, joined: str
+) -> None:
+    call = {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}]}
+    bodies = [chunk({"content": first}), chunk(call), chunk({"content": then}), chunk({}, "stop")]
+    raw = b"".join(b"data: " + orjson.dumps(body) + b"\n\n" for body in bodies) + b"data: [DONE]\n\n"
+    upstream.answer = lambda request, body: send_stream(request, [raw])
+    text, _, sent = await stream(gate)
+    assert text == joined
+    assert b"example.com" not in sent and b"ple.com" not in sent
+
+
 async def test_words_leave_before_the_stream_has_ended(gate: RunningGate, upstream: ScriptedUpstream) -> None:
     seen = asyncio.Event()
     first = "These words leave at once "
