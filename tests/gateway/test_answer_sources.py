@@ -264,8 +264,9 @@ async def test_the_loser_of_a_hedge_is_billed_beside_the_answer(tmp_path: Path, 
         assert rows["slow"].cost_pico > 0
         together = Decimal(rows["quick"].cost_pico + rows["slow"].cost_pico) / 10**12
         assert Decimal(headers["x-sluicegate-cost-usd"]) == together
-        spent, held = await gate.parts.limits.budget(next(iter(gate.parts.limits._budgets)))  # type: ignore[attr-defined]
-        assert (spent, held) == (int(together * 10**12), 0)
+        today = int(rows["quick"].at.timestamp()) // 86_400 * 86_400
+        counted = await gate.parts.limits.budget(f"key:{made['id']}:day:UTC:{today}")
+        assert counted == (int(together * 10**12), 0)
 
 
 async def test_tokens_of_a_message_are_counted_without_asking_anyone(

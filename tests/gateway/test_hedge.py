@@ -201,6 +201,20 @@ async def test_no_second_is_asked_where_its_breaker_is_open() -> None:
     assert (second.calls, tried.record.target) == (0, "t0")
 
 
+async def test_one_whose_breaker_is_open_is_passed_over_for_the_next() -> None:
+    clock = Clock()
+    made = [
+        target(f"t{number}", scripted, clock, rules=BreakerRules(failures=1))
+        for number, scripted in enumerate((ScriptedTarget(wait=forever), ScriptedTarget(), ScriptedTarget()))
+    ]
+    assert made[1].state.breaker is not None
+    made[1].state.breaker.open(60.0)
+    tried = attempts([Model("m", tuple(made), hedge=SOON)], clock)
+    async with asyncio.timeout(5):
+        await tried.complete(call())
+    assert outcomes(tried) == [("t0", "hedged"), ("t2", "ok")]
+
+
 async def test_a_caller_that_leaves_ends_both_and_each_is_booked_once() -> None:
     clock, both = Clock(), asyncio.Event()
 
