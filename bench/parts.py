@@ -31,6 +31,7 @@ from gateway.storage.database import migrate, open_database
 from gateway.telemetry.metrics import Metrics
 from guards.build import build_guard
 from guards.spec import GuardSpec
+from guards.types import GuardRequest, Scope
 
 SENTENCE = "The order left our house on time and should be with the customer by the end of the week. "
 CLEAN = (SENTENCE * 30)[:2000]
@@ -40,7 +41,8 @@ DENSE = ("Mail jane.doe@example.com or call +1 415 555 2671; " * 60)[:2000]
 @dataclasses.dataclass
 class Text:
     text: str
-    role: str = "user"
+    scope: Scope = Scope.USER
+    context: str = ""
 
 
 async def median(rounds: int, work: Callable[[], Awaitable[object]]) -> float:
@@ -67,10 +69,10 @@ async def measure(rounds: int) -> None:
     async def nothing() -> None:
         return None
 
-    guard = build_guard(GuardSpec(name="pii", kind="pii", restore=True))
+    guard = build_guard(GuardSpec(name="pii", kind="pii"))
 
     async def check(text: str) -> None:
-        await guard.open("tenant").check_input([Text(text)])
+        await guard.open(GuardRequest("tenant")).check_input([Text(text)])
 
     metrics = Metrics(["assistant"], {"openai/m": "openai"}, ["pii"], engines={}, ledger_lag=lambda: 0.0)
 

@@ -1,19 +1,23 @@
 """Runs the guards of one request, and answers for each of them: none is skipped in silence.
 
 Guards lie around a request like envelopes. On the way in they run in the configured order, on the way out
-in the reverse order: what the first guard hid, it restores last, so no other guard ever sees it.
+in the reverse order: what the first guard hid, it restores last, so no other guard ever sees it. Neighbours that only
+look run side by side.
 
 A guard that raises, or waits longer than its time limit, is recorded with its error. Then its `on_error`
 decides: `block` raises GuardUnavailable; `pass` goes on with the texts as they were before it. The limit is
 on waiting: work that never gives the loop a turn cannot be cut short, and when it ends its answer counts.
+
+A guard in a dry run looks at copies, and nothing follows from what it says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import PurePath
 from typing import TypeVar
 
@@ -23,8 +27,11 @@ from guards.types import (
     Guard,
     GuardBlocked,
     GuardConfigError,
+    GuardRequest,
     GuardSession,
     GuardUnavailable,
+    ReadsContext,
+    Scope,
     Stage,
     StreamFilter,
     TextSlot,
@@ -43,6 +50,7 @@ class Installed:
     default: bool = False
     on_error: OnError = OnError.BLOCK
     timeout: float = 2.0
+    dry_run: bool = False
 
 
 class GuardRunner:
@@ -64,7 +72,16 @@ class GuardRunner:
         entry = self._installed.get(name)
         return entry.guard if entry else None
 
-    def open(self, tenant: str, extra: Iterable[str] = ()) -> RunnerSession:
+    async def prepare(self) -> None:
+        """Load and try every guard, side by side. Raises GuardConfigError of the first that cannot do its work."""
+        await asyncio.gather(*(entry.guard.prepare() for entry in self._installed.values()))
+
+    async def close(self) -> None:
+        """Close every guard. What they share stays open."""
+        for entry in self._installed.values():
+            await entry.guard.close()
+
+    def open(self, request: GuardRequest, extra: Iterable[str] = ()) -> RunnerSession:
         """Begin one request: the default guards and those named in `extra`, in the configured order.
 
         Raises GuardUnavailable for a name that is not configured (any more): to go on without it would be
@@ -75,7 +92,7 @@ class GuardRunner:
             raise GuardUnavailable(Verdict(guard=name, stage=Stage.INPUT, action=Action.BLOCK, error="not configured"))
         return RunnerSession(
             [
-                _Member(entry, tenant, self._clock)
+                _Member(entry, request, self._clock)
                 for name, entry in self._installed.items()
                 if entry.default or name in asked
             ]
@@ -108,61 +125,87 @@ class RunnerSession:
     async def check_input(self, slots: Sequence[TextSlot]) -> None:
         """Guard the texts on the way in, all slots of the request at once. Raises GuardBlocked,
         GuardUnavailable."""
-        for member in self._standing_at(Stage.INPUT):
-            await self._check(member, Stage.INPUT, slots)
+        for members in _side_by_side(self._standing_at(Stage.INPUT)):
+            await self._check(members, Stage.INPUT, slots)
 
     async def check_output(self, slots: Sequence[TextSlot]) -> None:
         """Guard a whole reply. Raises GuardBlocked, GuardUnavailable."""
-        for member in reversed(self._standing_at(Stage.OUTPUT)):
-            await self._check(member, Stage.OUTPUT, slots)
+        for members in _side_by_side(reversed(self._standing_at(Stage.OUTPUT))):
+            await self._check(members, Stage.OUTPUT, slots)
 
-    def open_stream(self) -> StreamFilter:
-        """One filter for one streamed text of the reply; all output guards are in it."""
-        members = self._standing_at(Stage.OUTPUT)[::-1]
-        self._streaming = members
-        return _Chain([_GuardedFilter(member) for member in members])
+    def open_stream(self, scope: Scope, context: str = "") -> StreamFilter:
+        """One filter for one streamed text of the reply; all output guards that look at such texts are in it.
+
+        `context`: what stands right before the text.
+        """
+        members = [m for m in reversed(self._standing_at(Stage.OUTPUT)) if scope in m.guard.scopes(Stage.OUTPUT)]
+        self._streaming += [member for member in members if member not in self._streaming]
+        return _Chain([_GuardedFilter(member, scope, context) for member in members])
 
     def _standing_at(self, stage: Stage) -> list[_Member]:
         return [member for member in self._members if stage in member.guard.stages]
 
-    async def _check(self, member: _Member, stage: Stage, slots: Sequence[TextSlot]) -> None:
-        before = [slot.text for slot in slots]
-        verdict = await member.check(stage, slots)
-        self._checked.append(verdict)
-        member.enforce(verdict)
-        if verdict.error is not None:
-            for slot, text in zip(slots, before, strict=True):
-                slot.text = text
+    async def _check(self, members: Sequence[_Member], stage: Stage, slots: Sequence[TextSlot]) -> None:
+        """Ask guards that do not get in each other's way. Of several that block, the first in order is told."""
+        if len(members) == 1:  # without a task of its own
+            verdicts = [await members[0].check(stage, slots)]
+        else:
+            verdicts = await asyncio.gather(*(member.check(stage, slots) for member in members))
+        self._checked += verdicts
+        for member, verdict in zip(members, verdicts, strict=True):
+            member.enforce(verdict)
+
+
+def _side_by_side(members: Iterable[_Member]) -> Iterator[list[_Member]]:
+    """Members in order, in groups that may run at once: those that change no text, between those that do."""
+    for changes, group in groupby(members, key=lambda member: member.changes_texts):
+        if changes:
+            yield from ([member] for member in group)
+        else:
+            yield list(group)
 
 
 class _Member:
     """One guard in one request: its session, the time it took, and how its streams ended."""
 
-    def __init__(self, entry: Installed, tenant: str, clock: Clock) -> None:
+    def __init__(self, entry: Installed, request: GuardRequest, clock: Clock) -> None:
         self.guard = entry.guard
+        self.dry_run = entry.dry_run
         self._entry = entry
-        self._tenant = tenant
+        self._request = request
         self._clock = clock
         self._session: GuardSession | None = None
         self._stream_seconds = 0.0
         self._stream_end: Verdict | None = None  # set when a stream was blocked or failed
 
     @property
+    def changes_texts(self) -> bool:
+        return self.guard.rewrites and not self.dry_run
+
+    @property
     def session(self) -> GuardSession:
         if self._session is None:
-            self._session = self.guard.open(self._tenant)
+            self._session = self.guard.open(self._request)
         return self._session
 
     async def check(self, stage: Stage, slots: Sequence[TextSlot]) -> Verdict:
-        """The guard's verdict, whatever it is; see `enforce`."""
+        """The guard's verdict, whatever it is; see `enforce`. If it failed, the texts are what they were."""
+        scopes = self.guard.scopes(stage)
+        shown: Sequence[TextSlot] = [slot for slot in slots if slot.scope in scopes]
+        if self.dry_run:
+            shown = [_Copy(slot) for slot in shown]
 
         def call() -> Awaitable[Verdict]:
             session = self.session
-            return session.check_input(slots) if stage is Stage.INPUT else session.check_output(slots)
+            return session.check_input(shown) if stage is Stage.INPUT else session.check_output(shown)
 
+        before = [slot.text for slot in shown] if self.changes_texts else []
         started = self._clock()
         verdict = await self._ask(stage, call)
-        return replace(verdict, duration=self._clock() - started)
+        if verdict.error is not None:
+            for slot, text in zip(shown, before, strict=False):  # none were kept where nothing is changed
+                slot.text = text
+        return replace(verdict, duration=self._clock() - started, dry_run=self.dry_run)
 
     async def stream_step(self, call: Callable[[], Awaitable[str]]) -> str | None:
         """One step of a stream; None if the guard failed and lets pass. Raises GuardBlocked,
@@ -184,11 +227,11 @@ class _Member:
                 verdict = self.session.stream_verdict()
             except Exception as error:
                 verdict = self._failure(Stage.OUTPUT, _describe(error))
-        return replace(verdict, duration=self._stream_seconds)
+        return replace(verdict, duration=self._stream_seconds, dry_run=self.dry_run)
 
     def enforce(self, verdict: Verdict) -> None:
         """Raise what a verdict demands: GuardBlocked, GuardUnavailable, or nothing."""
-        if verdict.action is not Action.BLOCK:
+        if verdict.action is not Action.BLOCK or self.dry_run:
             return
         if verdict.error is None:
             raise GuardBlocked(verdict)
@@ -213,11 +256,30 @@ class _Member:
         return Verdict(guard=self.guard.name, stage=stage, action=action, error=error)
 
 
-class _GuardedFilter:
-    """One guard's filter, opened at its first text. Once it failed and lets pass, text goes by it."""
+@dataclass(slots=True)
+class _Copy:
+    """A slot that a dry run may rewrite."""
 
-    def __init__(self, member: _Member) -> None:
+    scope: Scope
+    context: str
+    text: str
+
+    def __init__(self, slot: TextSlot) -> None:
+        self.scope = slot.scope
+        self.context = slot.context
+        self.text = slot.text
+
+
+class _GuardedFilter:
+    """One guard's filter, opened at its first text. Once it failed and lets pass, text goes by it.
+
+    In a dry run text goes by it from the beginning, and the filter sees a copy.
+    """
+
+    def __init__(self, member: _Member, scope: Scope, context: str) -> None:
         self._member = member
+        self._scope = scope
+        self._context = context
         self._filter: StreamFilter | None = None
         self._passing = False
         self.held = ""
@@ -234,10 +296,15 @@ class _GuardedFilter:
 
         async def step() -> str:
             if self._filter is None:
-                self._filter = self._member.session.open_stream()
+                self._filter = self._member.session.open_stream(self._scope)
+                if self._context and isinstance(self._filter, ReadsContext):
+                    self._filter.begin(self._context)
             return await call(self._filter)
 
         answer = await self._member.stream_step(step)
+        if self._member.dry_run:
+            self._passing = answer is None
+            return text
         if answer is None or self._filter is None:
             self._passing = True
             answer, self.held = self.held + text, ""

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.config.faults import Fault, Path
-from gateway.config.schema import Config, Guard, Model, Section, Target
+from gateway.config.guards import Guard
+from gateway.config.schema import Config, Model, Target
+from gateway.config.section import Section
 
 # Parts that are opened once, for as long as the process lives.
 FIXED: tuple[Path, ...] = (
@@ -50,6 +52,7 @@ def _section(old: Section, new: Section, path: Path, label: str) -> Iterator[Dif
     for name in type(new).model_fields:
         at = f"{label}.{name}" if label else name
         yield from _value(getattr(old, name), getattr(new, name), (*path, name), at)
+    yield from _value(old.model_extra or {}, new.model_extra or {}, path, label)
 
 
 def _value(old: Any, new: Any, path: Path, label: str) -> Iterator[Difference]:

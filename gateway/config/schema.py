@@ -15,9 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -31,6 +29,8 @@ from engine.config import EngineConfig, KVCacheConfig, KVDtype, Weights
 from engine.errors import EngineConfigError
 from gateway.admission import limits
 from gateway.config import faults, source
+from gateway.config.guards import Guard
+from gateway.config.section import Section
 from gateway.config.values import (
     After,
     Amount,
@@ -51,18 +51,11 @@ from gateway.config.values import (
     safe_name,
     switched_off,
 )
-from guards.spec import GuardSpec, OnError
-from guards.types import Action, Stage
+from guards.spec import GuardSpec
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 Share = Annotated[Number, Field(ge=0, le=1)]
 ENGINE_FIRST_TOKEN = 120.0  # a local prompt waits its turn on hardware it shares; a provider's should not
-
-
-class Section(BaseModel):
-    """A part of the file: frozen, no unknown keys, and no values in error texts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
 
 
 class Server(Section):
@@ -358,38 +351,6 @@ class EngineModel(Section):
 
 class Engine(Section):
     models: Mapping[Name, EngineModel] = Field(default_factory=dict)
-
-
-class Guard(Section):
-    """One guard. `default` runs it for every key.
-
-    `restore` gives callers their own values back; by default wherever values are redacted on the way in.
-    """
-
-    name: Name
-    kind: Literal["pii"]
-    stages: Annotated[tuple[Literal["input", "output"], ...], Field(min_length=1)] = ("input", "output")
-    action: Literal["redact", "block", "flag"] = "redact"
-    restore: bool | None = None
-    default: bool = False
-    on_error: Literal["block", "pass"] = "block"
-    timeout: Duration = 2.0
-    entities: tuple[str, ...] | None = None  # None: every entity the guard knows
-
-    def to_spec(self) -> GuardSpec:
-        """The guards' own form."""
-        restorable = self.action == "redact" and "input" in self.stages
-        return GuardSpec(
-            name=self.name,
-            kind=self.kind,
-            stages=tuple(Stage(stage) for stage in self.stages),
-            action=Action(self.action),
-            restore=restorable if self.restore is None else self.restore,
-            default=self.default,
-            on_error=OnError(self.on_error),
-            timeout=self.timeout,
-            entities=self.entities,
-        )
 
 
 class ExactCache(Section):

@@ -36,17 +36,6 @@ def _one_of(*names: str) -> Callable[[Any], bool]:
 
 UNBUILT: tuple[Unbuilt, ...] = (
     Unbuilt(
-        ("guards", "*", "kind"),
-        _one_of("injection", "secrets", "topics", "content", "schema", "nemo"),
-        'this kind of guard is not built yet; only "pii" is',
-        "pii",
-    ),
-    Unbuilt(
-        ("guards", "*", "threshold"),
-        _given,
-        'no guard that this version builds has a threshold ("pii" has none); take this key out',
-    ),
-    Unbuilt(
         ("telemetry", "log_bodies"),
         _one_of("redacted"),
         'logging of request bodies is not built yet; only "none" works',

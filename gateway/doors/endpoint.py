@@ -44,6 +44,7 @@ from gateway.pipeline.recorder import Recorder
 from gateway.pipeline.settlement import conclude
 from gateway.routing import difficulty
 from gateway.texts import Slot
+from guards.types import Scope as TextScope
 
 log = structlog.get_logger(__name__)
 
@@ -135,7 +136,7 @@ class SpendingEndpoint:
         record.requested_model = call.model
         record.stream = call.stream
         caller_tags = _tags(header(scope, b"x-sluicegate-tags"))
-        call.slots.extend(Slot(caller_tags, name, "user") for name in caller_tags)
+        call.slots.extend(Slot(caller_tags, name, TextScope.OTHER) for name in caller_tags)
         call.tags = caller_tags
         call.difficulty = header(scope, OVERRIDE_HEADER)
         asked, ttl = header(scope, b"cache-control"), header(scope, TTL_HEADER)

@@ -26,9 +26,9 @@ from gateway.pipeline.shaping import StreamShaper
 from gateway.pipeline.source import Source
 from gateway.routing.difficulty import DifficultyRouter
 from gateway.routing.router import Model, Router
-from gateway.texts import reply_slots
+from gateway.texts import reply_slots, reply_texts, write_back
 from guards.runner import GuardRunner, RunnerSession
-from guards.types import GuardBlocked, GuardUnavailable
+from guards.types import GuardBlocked, GuardRequest, GuardUnavailable
 
 
 class ReplyWriter(Protocol):
@@ -84,7 +84,7 @@ class Pipeline:
             record.rates = hold.rates
             with self._settlement.bill(call, record, hold) as bill:
                 try:
-                    session = self._guards.open(call.tenant, principal.guards)
+                    session = self._guards.open(GuardRequest(call.tenant), principal.guards)
                     try:
                         await self._guard_input(call, session)
                         record.user, record.tags = call.attribution(principal.tags)
@@ -134,19 +134,22 @@ class Pipeline:
         except GuardBlocked as error:
             name = error.verdict.guard
             raise GuardBlockedRequest(f"The request was blocked by the guard {name!r}.", param=name) from None
+        write_back(call.slots)
 
     async def _whole(self, call: Call, source: Source, session: RunnerSession, bill: Bill, writer: ReplyWriter) -> None:
         reply = await source.whole(call)
         record = source.attempts.record
-        slots = reply_slots(reply.body)
         if source.free:
             bill.waive()
         else:
-            bill.usage, bill.said, bill.counter = reply.usage, [slot.text for slot in slots], source.attempts.counter
+            bill.usage, bill.counter = reply.usage, source.attempts.counter
+            bill.said = [slot.text for slot in reply_texts(reply.body)]
             await bill.ready()
         reply.body["model"] = record.model
         try:
+            slots = reply_slots(reply.body)
             await session.check_output(slots)
+            write_back(slots)
         except GuardBlocked:
             record.outcome = Outcome.BLOCKED
             for choice in reply.body["choices"]:

@@ -10,11 +10,10 @@ from typing import Any
 
 from billing.usage import Usage
 from gateway.pipeline.answer import Chunk, usage_body
-from gateway.texts import chunk_slots
+from gateway.texts import TextId, chunk_slots, holds_json
+from gateway.texts.json_stream import JsonFilter
 from guards.runner import RunnerSession
-from guards.types import StreamFilter
-
-TextId = tuple[Any, ...]
+from guards.types import Scope, StreamFilter
 
 
 class StreamShaper:
@@ -46,7 +45,7 @@ class StreamShaper:
                 self.received.append(slot.text)
                 if text_id not in self._filters:
                     tails += await self._moved_on(text_id)
-                slot.text = await self._filter(text_id).feed(slot.text)
+                slot.text = await self._filter(text_id, slot.scope).feed(slot.text)
         ends = [choice for choice in body["choices"] if choice.get("finish_reason")]
         if not ends:
             said = [chunk] if _says_anything(body["choices"]) else []
@@ -102,15 +101,20 @@ class StreamShaper:
     def _chunk(self, choices: list[dict[str, Any]]) -> Chunk:
         return Chunk({**self._frame, "choices": choices})
 
-    def _filter(self, text_id: TextId) -> StreamFilter:
+    def _filter(self, text_id: TextId, scope: Scope) -> StreamFilter:
         found = self._filters.get(text_id)
         if found is None:
-            found = self._session.open_stream()
+            found = self._open(text_id, scope)
             held, sent = self._ended.pop(text_id, ("", ""))
             if held:
                 found = _Resumed(found, held, sent)
             self._filters[text_id] = found
         return found
+
+    def _open(self, text_id: TextId, scope: Scope) -> StreamFilter:
+        if holds_json(text_id):
+            return JsonFilter(lambda context: self._session.open_stream(scope, context))
+        return self._session.open_stream(scope)
 
     def _release(self) -> list[Chunk]:
         held, self._held = self._held, []

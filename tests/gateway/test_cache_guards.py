@@ -13,11 +13,12 @@ from gateway.cache.exact import ExactCache
 from gateway.cache.replay import replay
 from gateway.pipeline.answer import Reply
 from gateway.pipeline.shaping import StreamShaper
-from gateway.texts import reply_slots
+from gateway.texts import reply_slots, write_back
 from guards.build import build_runner
+from guards.resources import Resources
 from guards.runner import GuardRunner
 from guards.spec import GuardSpec
-from guards.types import Action, GuardBlocked, Stage
+from guards.types import Action, GuardBlocked, GuardRequest, Stage
 
 SECRET = b"a secret of this test"
 
@@ -27,14 +28,14 @@ class House:
 
     def __init__(self, **guard: Any) -> None:
         self.cache: ExactCache = make_cache()
-        spec = GuardSpec(**{"name": "pii", "kind": "pii", "restore": True, "default": True, **guard})
-        self.guards: GuardRunner = build_runner([spec], secret=SECRET)
+        spec = GuardSpec(**{"name": "pii", "kind": "pii", "default": True, **guard})
+        self.guards: GuardRunner = build_runner([spec], Resources(secret=SECRET))
         self.asked: list[str] = []
         self.made_up = ""
 
     async def ask(self, text: str, *, stream: bool = False, tenant: str = "team:a") -> str:
         call = make_call(text, tenant=tenant)
-        session = self.guards.open(tenant)
+        session = self.guards.open(GuardRequest(tenant))
         await session.check_input(call.slots)
         lookup = self.cache.open(call)
         assert lookup is not None
@@ -46,7 +47,9 @@ class House:
                 reply = self.answer(call.body["messages"][0]["content"])
                 lookup.put(reply, "assistant")
         if not stream:
-            await session.check_output(reply_slots(reply.body))
+            slots = reply_slots(reply.body)
+            await session.check_output(slots)
+            write_back(slots)
             return said(reply)
         shaper = StreamShaper(session, "assistant")
         out = [piece for chunk in replay(reply) for piece in await shaper.feed(chunk)]
@@ -101,7 +104,7 @@ async def test_tenants_share_nothing_even_where_their_requests_are_equal() -> No
 
 
 async def test_a_hit_passes_the_output_guard_as_the_first_answer_did() -> None:
-    house = House(action=Action.BLOCK, restore=False, stages=(Stage.OUTPUT,))
+    house = House(action=Action.BLOCK, stages=(Stage.OUTPUT,))
     house.made_up = " Call +1 415 555 2671."
     for _ in range(2):
         with pytest.raises(GuardBlocked):

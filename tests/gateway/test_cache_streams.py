@@ -17,6 +17,7 @@ from gateway.cache.replay import replay
 from gateway.pipeline.answer import Chunk, Reply, is_content, usage_body
 from gateway.pipeline.shaping import StreamShaper
 from guards.runner import GuardRunner
+from guards.types import GuardRequest
 
 ROOM = 10**6
 
@@ -203,7 +204,7 @@ def test_a_stream_larger_than_the_limit_is_let_go() -> None:
 
 
 async def test_what_a_stream_is_shaped_to_does_not_reach_what_was_put_together() -> None:
-    assembler, shaper = ChunkAssembler(ROOM), StreamShaper(GuardRunner([]).open("t"), "assistant")
+    assembler, shaper = ChunkAssembler(ROOM), StreamShaper(GuardRunner([]).open(GuardRequest("t")), "assistant")
     counted = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
     for piece in [*deltas({"content": "a"}), Chunk({**chunk({}), "choices": [], "usage": counted}, USAGE)]:
         assembler.add(piece)
@@ -220,7 +221,7 @@ async def test_what_a_stream_is_shaped_to_does_not_reach_what_was_put_together()
 @pytest.mark.parametrize("include_usage", [True, False])
 async def test_a_replayed_stream_passes_the_shaper_as_any_stream_does(include_usage: bool) -> None:
     text = "A gate for water. " * 100
-    shaper = StreamShaper(GuardRunner([]).open("t"), "assistant")
+    shaper = StreamShaper(GuardRunner([]).open(GuardRequest("t")), "assistant")
     chunks = replay(Reply(completion(text), USAGE, None))
     assert is_content(chunks[1])
     out = [piece for given in chunks for piece in await shaper.feed(given)]

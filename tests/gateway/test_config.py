@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from gateway.config import Config, ConfigError, load_config
 from gateway.config.schema import ENGINE_FIRST_TOKEN, OPENAI_BASE_URL
 from gateway.config.unbuilt import UNBUILT
+from guards.types import Scope
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "hunter2-correct-horse"
@@ -130,13 +131,10 @@ def test_every_key_is_read(load: Load) -> None:
     assert engine.prefill_chunk == 256  # not in the file: the engine's own default
 
 
-@pytest.mark.parametrize(
-    ("written", "restore"),
-    [("", True), (", restore: false", False), (", action: block", False), (", stages: [output]", False)],
-)
-def test_values_are_restored_wherever_they_are_redacted_on_the_way_in(load: Load, written: str, restore: bool) -> None:
-    (spec,) = load(MINIMAL + f"guards: [{{name: pii, kind: pii{written}}}]").guard_specs()
-    assert spec.restore is restore
+def test_what_only_a_kind_knows_is_handed_to_it_and_the_rest_is_left_to_it(load: Load) -> None:
+    (spec,) = load(MINIMAL + "guards: [{name: a, kind: pii, scopes: [user, tool], restore: false}]").guard_specs()
+    assert (spec.stages, spec.action, spec.scopes) == (None, None, (Scope.USER, Scope.TOOL))
+    assert spec.options == {"restore": False}
 
 
 @pytest.mark.parametrize(

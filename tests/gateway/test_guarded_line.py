@@ -10,7 +10,7 @@ import orjson
 import pytest
 from gatekit import RunningGate, ScriptedUpstream, chunk, completion, events, run_gate, send_paused, send_stream
 
-from guards.pii.guard import PiiSession
+from guards.spans.guard import PiiSession
 
 CONFIG = """
 models:

@@ -194,7 +194,7 @@ async def test_a_bad_file_is_refused_with_every_fault_and_the_old_one_serves_on(
     assert {fault["line"] for fault in faults if "modle" in fault["path"]} == {house.line_of("modle")}
     assert await house.refused("models: [")
     [unreadable] = await house.refused(MORE.replace("kind: pii", "kind: pii, entities: [NOTHING]"))
-    assert (unreadable["path"], unreadable["line"]) == ("guards[0]", house.line_of("entities"))
+    assert (unreadable["path"], unreadable["line"]) == ("guards[0].entities", house.line_of("entities"))
     assert "sk-upstream-secret" not in json.dumps([faults, unreadable])
     status, headers, _ = await house.gate.post(ASK)
     assert (status, headers["x-sluicegate-target"]) == (200, "openai/first")

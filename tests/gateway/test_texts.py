@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
-from gateway.texts import chunk_slots, reply_slots, request_slots
+from gateway.texts import chunk_slots, reply_slots, request_slots, write_back
+from guards.types import Scope
 
 MARK = "jane@example.com"
 
@@ -39,14 +40,16 @@ PLACES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("body", PLACES)
 def test_a_text_is_found_and_rewritten_wherever_it_stands(body: dict[str, Any]) -> None:
-    for slot in request_slots(body):
+    slots = request_slots(body)
+    for slot in slots:
         slot.text = slot.text.replace(MARK, "[GONE]")
+    write_back(slots)
     assert MARK not in str(body) and "[GONE]" in str(body)
 
 
-def test_slots_carry_the_role_of_their_message() -> None:
+def test_slots_carry_what_they_are() -> None:
     body = {"messages": [{"role": r, "content": [{"type": "text", "text": "x"}]} for r in ("system", "user", "tool")]}
-    assert [slot.role for slot in request_slots(body)] == ["system", "user", "tool"]
+    assert [slot.scope for slot in request_slots(body)] == [Scope.SYSTEM, Scope.USER, Scope.TOOL]
 
 
 JSON = st.recursive(

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from guards.build import build_guard
+from guards.resources import Resources
 from guards.spec import GuardSpec
-from guards.types import Action, Guard, Stage
+from guards.types import Action, Guard, GuardRequest, Scope, Stage
 
 SECRET = b"a secret that only these tests know"
+REQUEST = GuardRequest("t")
 
 
 @dataclass
 class Slot:
     text: str
-    role: str = "user"
+    scope: Scope = Scope.USER
+    context: str = ""
 
 
 def pii(
@@ -27,8 +30,8 @@ def pii(
     secret: bytes = SECRET,
 ) -> Guard:
     """A pii guard; by default one that redacts and restores on both ways."""
-    spec = GuardSpec(name="pii", kind="pii", stages=stages, action=action, restore=restore)
-    return build_guard(spec, secret=secret)
+    spec = GuardSpec(name="pii", kind="pii", stages=stages, action=action, options={"restore": restore})
+    return build_guard(spec, Resources(secret=secret))
 
 
 # fmt: off

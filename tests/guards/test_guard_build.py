@@ -8,7 +8,7 @@ from guardkit import Slot
 
 from guards.build import build_guard, build_runner
 from guards.spec import GuardSpec, OnError
-from guards.types import Action, GuardConfigError, Stage
+from guards.types import Action, GuardConfigError, GuardRequest, Stage
 
 BASE = GuardSpec(name="pii", kind="pii")
 
@@ -16,19 +16,19 @@ BASE = GuardSpec(name="pii", kind="pii")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "magic"}, r"unknown kind 'magic'; known: pii"),
+        ({"kind": "magic"}, r'unknown kind "magic"; known: pii'),
         ({"name": ""}, r"needs a name"),
         (
-            {"entities": ("EMAIL", "SHOE_SIZE")},
+            {"options": {"entities": ("EMAIL", "SHOE_SIZE")}},
             r"unknown entities SHOE_SIZE; kind 'pii' knows EMAIL, ",
         ),
-        ({"entities": ()}, r"no entities; kind 'pii' knows"),
+        ({"options": {"entities": ()}}, r"no entities; kind 'pii' knows"),
         ({"stages": ()}, r"no stages"),
-        ({"action": Action.PASS}, r"action 'pass' does nothing"),
-        ({"action": Action.BLOCK, "restore": True}, r"restore needs action 'redact'"),
-        ({"stages": (Stage.OUTPUT,), "restore": True}, r"restore needs .* stage 'input'"),
-        ({"threshold": 0.5}, r"takes no threshold"),
-        ({"timeout": 0.0}, r"timeout is 0.0 s"),
+        ({"action": Action.PASS}, r"cannot pass; action is one of block, flag, log, redact"),
+        ({"action": Action.BLOCK, "options": {"restore": True}}, r"restore needs action 'redact'"),
+        ({"stages": (Stage.OUTPUT,), "options": {"restore": True}}, r"restore needs .* stage 'input'"),
+        ({"options": {"threshold": 0.5}}, r'kind "pii" has no key "threshold" here'),
+        ({"timeout": 0.0}, r"timeout is 0 s"),
     ],
 )
 def test_what_a_kind_cannot_do_is_refused(change: dict[str, object], message: str) -> None:
@@ -37,9 +37,9 @@ def test_what_a_kind_cannot_do_is_refused(change: dict[str, object], message: st
 
 
 async def test_only_the_asked_entities_are_redacted() -> None:
-    guard = build_guard(msgspec.structs.replace(BASE, entities=("CARD",)))
+    guard = build_guard(msgspec.structs.replace(BASE, options={"entities": ("CARD",)}))
     slot = Slot("a@b.co 4111111111111111")
-    verdict = await guard.open("t").check_input([slot])
+    verdict = await guard.open(GuardRequest("t")).check_input([slot])
     assert slot.text.startswith("a@b.co [CARD_1_")
     assert verdict.findings == {"CARD": 1}
 
@@ -47,8 +47,10 @@ async def test_only_the_asked_entities_are_redacted() -> None:
 async def test_a_runner_is_built_in_the_order_of_the_configuration() -> None:
     gate = build_runner(
         [
-            GuardSpec(name="mail", kind="pii", entities=("EMAIL",), default=True, restore=True),
-            GuardSpec(name="cards", kind="pii", entities=("CARD",), on_error=OnError.PASS),
+            GuardSpec(name="mail", kind="pii", default=True, options={"entities": ("EMAIL",), "restore": True}),
+            GuardSpec(
+                name="cards", kind="pii", on_error=OnError.PASS, options={"entities": ("CARD",), "restore": False}
+            ),
         ]
     )
     assert gate.names == ("mail", "cards")
@@ -57,7 +59,7 @@ async def test_a_runner_is_built_in_the_order_of_the_configuration() -> None:
     assert guard.name == "cards"
     assert gate.guard("none") is None
     slot = Slot("a@b.co 4111111111111111")
-    session = gate.open("t", ["cards"])
+    session = gate.open(GuardRequest("t"), ["cards"])
     await session.check_input([slot])
     assert [v.findings for v in session.verdicts] == [{"EMAIL": 1}, {"CARD": 1}]
     assert "4111" not in slot.text

@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from guardkit import Slot, pii
+from guardkit import REQUEST, Slot, pii
 
 from guards.runner import GuardRunner, Installed
 from guards.spec import OnError
 from guards.types import (
+    ALL_SCOPES,
     Action,
     GuardBlocked,
     GuardConfigError,
+    GuardRequest,
     GuardUnavailable,
+    Scope,
     Stage,
     TextSlot,
     Verdict,
@@ -32,9 +35,17 @@ class StepGuard:
     def __init__(self, name: str, step: Step, stages: frozenset[Stage] = BOTH) -> None:
         self.name = name
         self.stages = stages
+        self.rewrites = True
         self._step = step
 
-    def open(self, tenant: str) -> StepSession:
+    def scopes(self, stage: Stage) -> frozenset[Scope]:
+        return ALL_SCOPES
+
+    async def prepare(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def open(self, request: GuardRequest) -> StepSession:
         return StepSession(self.name, self._step)
 
 
@@ -54,7 +65,7 @@ class StepSession:
             slot.text = await self._step(slot.text)
         return Verdict(guard=self._name, stage=stage, action=Action.PASS)
 
-    def open_stream(self) -> StepStream:
+    def open_stream(self, scope: Scope) -> StepStream:
         return StepStream(self._step)
 
     def stream_verdict(self) -> Verdict:
@@ -103,7 +114,9 @@ def default(guard: StepGuard, on_error: OnError = OnError.BLOCK, timeout: float 
 
 
 async def test_guards_run_in_order_on_the_way_in_and_in_reverse_on_the_way_out() -> None:
-    session = runner(default(StepGuard("a", marking("a"))), default(StepGuard("b", marking("b")))).open("t")
+    session = runner(default(StepGuard("a", marking("a"))), default(StepGuard("b", marking("b")))).open(
+        GuardRequest("t")
+    )
     there, back = Slot(""), Slot("")
     await session.check_input([there])
     await session.check_output([back])
@@ -123,8 +136,10 @@ async def test_a_stream_passes_the_guards_in_reverse_too() -> None:
 
         return step
 
-    session = runner(default(StepGuard("a", wrapping("a"))), default(StepGuard("b", wrapping("b")))).open("t")
-    assert (await session.open_stream().feed("xy")).startswith("ab")
+    session = runner(default(StepGuard("a", wrapping("a"))), default(StepGuard("b", wrapping("b")))).open(
+        GuardRequest("t")
+    )
+    assert (await session.open_stream(Scope.ASSISTANT).feed("xy")).startswith("ab")
     assert [v.guard for v in session.verdicts] == ["b", "a"]
 
 
@@ -135,13 +150,13 @@ async def test_what_the_first_guard_hides_no_later_guard_sees() -> None:
         seen.append(text)
         return text
 
-    session = runner(Installed(pii(), default=True), default(StepGuard("look", look))).open("t")
+    session = runner(Installed(pii(), default=True), default(StepGuard("look", look))).open(REQUEST)
     slot = Slot(f"I am {VALUE}")
     await session.check_input([slot])
     reply = Slot(f"Hello {slot.text.removeprefix('I am ')}")
     echoed = reply.text
     await session.check_output([reply])
-    stream = session.open_stream()
+    stream = session.open_stream(Scope.ASSISTANT)
     streamed = "".join([await stream.feed(char) for char in echoed]) + await stream.finish()
     assert reply.text == streamed == f"Hello {VALUE}"
     assert not any(VALUE in text for text in seen)
@@ -150,7 +165,7 @@ async def test_what_the_first_guard_hides_no_later_guard_sees() -> None:
 async def test_only_default_and_asked_guards_run_and_only_at_their_stage() -> None:
     extra = Installed(StepGuard("extra", marking("e"), frozenset({Stage.INPUT})))
     gate = runner(default(StepGuard("always", marking("a"))), extra)
-    plain, asked = gate.open("t"), gate.open("t", ["extra"])
+    plain, asked = gate.open(REQUEST), gate.open(REQUEST, ["extra"])
     for session in (plain, asked):
         await session.check_input([Slot("")])
         await session.check_output([Slot("")])
@@ -164,7 +179,7 @@ async def test_only_default_and_asked_guards_run_and_only_at_their_stage() -> No
 
 def test_a_name_that_is_not_configured_is_refused_and_not_skipped() -> None:
     with pytest.raises(GuardUnavailable) as caught:
-        runner().open("t", ["gone"])
+        runner().open(REQUEST, ["gone"])
     assert (caught.value.verdict.guard, caught.value.verdict.error) == ("gone", "not configured")
 
 
@@ -176,7 +191,7 @@ def test_two_guards_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize("stage", list(Stage))
 async def test_a_guard_that_raises_makes_the_request_unavailable(stage: Stage) -> None:
-    session = runner(default(StepGuard("bad", failing))).open("t")
+    session = runner(default(StepGuard("bad", failing))).open(REQUEST)
     check = session.check_input if stage is Stage.INPUT else session.check_output
     with pytest.raises(GuardUnavailable) as caught:
         await check([Slot(VALUE)])
@@ -188,7 +203,7 @@ async def test_a_guard_that_raises_makes_the_request_unavailable(stage: Stage) -
 
 
 async def test_an_error_is_told_without_the_text_it_quotes() -> None:
-    session = runner(default(StepGuard("bad", failing))).open("t")
+    session = runner(default(StepGuard("bad", failing))).open(REQUEST)
     with pytest.raises(GuardUnavailable) as caught:
         await session.check_input([Slot(VALUE)])
     error = caught.value
@@ -205,7 +220,9 @@ async def test_a_guard_that_may_fail_leaves_the_texts_as_they_were() -> None:
             raise RuntimeError
         return "changed"
 
-    session = runner(default(StepGuard("half", half), OnError.PASS), default(StepGuard("next", marking("!")))).open("t")
+    session = runner(default(StepGuard("half", half), OnError.PASS), default(StepGuard("next", marking("!")))).open(
+        GuardRequest("t")
+    )
     slots = [Slot("one"), Slot("two")]
     await session.check_input(slots)
     assert [slot.text for slot in slots] == ["one!", "two!"]
@@ -216,7 +233,7 @@ async def test_a_guard_that_may_fail_leaves_the_texts_as_they_were() -> None:
 
 @pytest.mark.parametrize("on_error", list(OnError))
 async def test_a_guard_that_does_not_answer_in_time_has_failed(on_error: OnError) -> None:
-    session = runner(default(StepGuard("slow", hanging), on_error, timeout=0.01)).open("t")
+    session = runner(default(StepGuard("slow", hanging), on_error, timeout=0.01)).open(REQUEST)
     if on_error is OnError.BLOCK:
         with pytest.raises(GuardUnavailable):
             await session.check_input([Slot("x")])
@@ -226,7 +243,7 @@ async def test_a_guard_that_does_not_answer_in_time_has_failed(on_error: OnError
 
 
 async def test_cancelling_a_request_is_no_failure_of_a_guard() -> None:
-    session = runner(default(StepGuard("slow", hanging), OnError.PASS)).open("t")
+    session = runner(default(StepGuard("slow", hanging), OnError.PASS)).open(REQUEST)
     task = asyncio.create_task(session.check_input([Slot("x")]))
     await asyncio.sleep(0)
     task.cancel()
@@ -236,8 +253,8 @@ async def test_cancelling_a_request_is_no_failure_of_a_guard() -> None:
 
 
 async def test_a_stream_whose_guard_fails_is_unavailable() -> None:
-    session = runner(default(StepGuard("bad", failing))).open("t")
-    stream = session.open_stream()
+    session = runner(default(StepGuard("bad", failing))).open(REQUEST)
+    stream = session.open_stream(Scope.ASSISTANT)
     with pytest.raises(GuardUnavailable):
         await stream.feed("xy")
     (verdict,) = session.verdicts
@@ -250,8 +267,8 @@ async def test_a_stream_whose_guard_may_fail_loses_and_repeats_nothing() -> None
             raise RuntimeError
         return text
 
-    session = runner(default(StepGuard("late", late), OnError.PASS)).open("t")
-    stream = session.open_stream()
+    session = runner(default(StepGuard("late", late), OnError.PASS)).open(REQUEST)
+    stream = session.open_stream(Scope.ASSISTANT)
     sent = [await stream.feed(piece) for piece in ("ab", "cd", "ef", "gh")]
     assert "".join(sent) + await stream.finish() == "abcdefgh"
     assert [v.error is None for v in session.verdicts] == [False]
@@ -262,9 +279,9 @@ async def test_a_guard_that_cannot_even_open_is_answered_for() -> None:
         def open(self, tenant: str) -> StepSession:
             raise OSError("no such model")
 
-    session = runner(default(Broken("broken", failing), OnError.PASS)).open("t")
+    session = runner(default(Broken("broken", failing), OnError.PASS)).open(REQUEST)
     await session.check_input([Slot("x")])
-    stream = session.open_stream()
+    stream = session.open_stream(Scope.ASSISTANT)
     assert await stream.feed("xy") + await stream.finish() == "xy"
     assert [v.error is None for v in session.verdicts] == [False, False]
 
@@ -279,14 +296,14 @@ async def test_a_verdict_to_block_blocks_even_if_the_guard_did_not_raise() -> No
             return Refusing("no", failing)
 
     with pytest.raises(GuardBlocked):
-        await runner(default(Guard("no", failing))).open("t").check_input([Slot("x")])
+        await runner(default(Guard("no", failing))).open(REQUEST).check_input([Slot("x")])
 
 
 async def test_after_a_block_no_later_guard_runs_and_the_verdict_is_kept() -> None:
     session = runner(
         Installed(pii(action=Action.BLOCK, restore=False), default=True),
         default(StepGuard("later", marking("!"))),
-    ).open("t")
+    ).open(REQUEST)
     with pytest.raises(GuardBlocked) as caught:
         await session.check_input([Slot(VALUE)])
     assert [v.guard for v in session.verdicts] == ["pii"]
@@ -295,8 +312,8 @@ async def test_after_a_block_no_later_guard_runs_and_the_verdict_is_kept() -> No
 
 
 async def test_a_blocked_stream_keeps_its_verdict() -> None:
-    session = runner(Installed(pii(action=Action.BLOCK, restore=False), default=True)).open("t")
-    stream = session.open_stream()
+    session = runner(Installed(pii(action=Action.BLOCK, restore=False), default=True)).open(REQUEST)
+    stream = session.open_stream(Scope.ASSISTANT)
     with pytest.raises(GuardBlocked):
         await stream.feed(f"{VALUE} is here")
     assert [(v.action, v.findings) for v in session.verdicts] == [(Action.BLOCK, {"EMAIL": 1})]
@@ -313,9 +330,9 @@ async def test_time_is_taken_from_the_clock_for_checks_and_for_the_sum_of_a_stre
         now += 0.25
         return text
 
-    session = GuardRunner([default(StepGuard("slow", slow))], clock=clock).open("t")
+    session = GuardRunner([default(StepGuard("slow", slow))], clock=clock).open(REQUEST)
     await session.check_input([Slot("x"), Slot("y")])
-    first, second = session.open_stream(), session.open_stream()
+    first, second = session.open_stream(Scope.ASSISTANT), session.open_stream(Scope.ASSISTANT)
     await first.feed("ab")
     await second.feed("ab")
     await first.finish()
@@ -323,10 +340,10 @@ async def test_time_is_taken_from_the_clock_for_checks_and_for_the_sum_of_a_stre
 
 
 async def test_without_guards_everything_passes_as_it_is() -> None:
-    session = runner().open("t")
+    session = runner().open(REQUEST)
     slot = Slot(VALUE)
     await session.check_input([slot])
-    stream = session.open_stream()
+    stream = session.open_stream(Scope.ASSISTANT)
     assert await stream.feed(VALUE) == slot.text == VALUE
     assert await stream.finish() == ""
     assert session.verdicts == []

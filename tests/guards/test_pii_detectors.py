@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from guards.pii.detectors import DETECTORS
-from guards.pii.fold import fold
-from guards.pii.scanner import Scanner
+from guards.spans.fold import fold
+from guards.spans.scanner import Scanner
 
 SCANNER = Scanner(DETECTORS)
 

@@ -11,7 +11,7 @@ from guardkit import SECRET, Slot, hurtful_texts, pii
 from hypothesis import given, settings
 
 from guards.check import check_text
-from guards.types import Action, GuardBlocked, GuardSession, Stage
+from guards.types import Action, GuardBlocked, GuardRequest, GuardSession, Scope, Stage
 
 
 async def hide(session: GuardSession, *texts: str) -> list[str]:
@@ -21,7 +21,7 @@ async def hide(session: GuardSession, *texts: str) -> list[str]:
 
 
 async def answer(session: GuardSession, text: str) -> str:
-    slot = Slot(text, role="assistant")
+    slot = Slot(text, scope=Scope.ASSISTANT)
     await session.check_output([slot])
     return slot.text
 
@@ -30,7 +30,7 @@ async def answer(session: GuardSession, text: str) -> str:
 @given(text=hurtful_texts())
 def test_restoring_what_was_hidden_gives_the_text_again(text: str) -> None:
     async def there_and_back() -> str:
-        session = pii().open("tenant")
+        session = pii().open(GuardRequest("tenant"))
         (hidden,) = await hide(session, text)
         return await answer(session, hidden)
 
@@ -41,9 +41,9 @@ def test_restoring_what_was_hidden_gives_the_text_again(text: str) -> None:
 @given(text=hurtful_texts())
 def test_a_text_that_holds_its_own_placeholders_comes_back_too(text: str) -> None:
     async def there_and_back() -> tuple[str, str]:
-        (hidden,) = await hide(pii().open("tenant"), text)
+        (hidden,) = await hide(pii().open(GuardRequest("tenant")), text)
         nasty = f"{hidden} {text} {hidden.lower()}"
-        session = pii().open("tenant")
+        session = pii().open(GuardRequest("tenant"))
         (hidden,) = await hide(session, nasty)
         return nasty, await answer(session, hidden)
 
@@ -52,7 +52,7 @@ def test_a_text_that_holds_its_own_placeholders_comes_back_too(text: str) -> Non
 
 
 async def test_every_slot_is_hidden_and_the_same_value_gets_the_same_placeholder() -> None:
-    session = pii().open("t")
+    session = pii().open(GuardRequest("t"))
     first, second, third = await hide(session, "I am ada@example.com", "cc ada@example.com, b@c.de", "nothing")
     assert re.fullmatch(r"I am \[EMAIL_1_[a-z]\d\]", first)
     own = first.removeprefix("I am ")
@@ -61,20 +61,20 @@ async def test_every_slot_is_hidden_and_the_same_value_gets_the_same_placeholder
 
 
 async def test_the_next_turn_of_a_conversation_sees_the_same_placeholders() -> None:
-    (before,) = await hide(pii().open("t"), "ada@example.com")
-    replayed, _ = await hide(pii().open("t"), "ada@example.com", "and b@c.de")
+    (before,) = await hide(pii().open(GuardRequest("t")), "ada@example.com")
+    replayed, _ = await hide(pii().open(GuardRequest("t")), "ada@example.com", "and b@c.de")
     assert replayed == before
 
 
 async def test_another_tenant_or_secret_gives_other_nonces() -> None:
     texts = [f"user{n}@example.com" for n in range(20)]
-    mine = await hide(pii().open("t"), *texts)
-    assert mine != await hide(pii().open("u"), *texts)
-    assert mine != await hide(pii(secret=b"another").open("t"), *texts)
+    mine = await hide(pii().open(GuardRequest("t")), *texts)
+    assert mine != await hide(pii().open(GuardRequest("u")), *texts)
+    assert mine != await hide(pii(secret=b"another").open(GuardRequest("t")), *texts)
 
 
 async def test_two_writings_of_one_value_share_a_nonce_and_keep_their_own_text() -> None:
-    session = pii().open("t")
+    session = pii().open(GuardRequest("t"))
     plain, grouped = await hide(session, "4111111111111111", "4111 1111 1111 1111")
     assert plain.rpartition("_")[2] == grouped.rpartition("_")[2]
     assert await answer(session, f"{grouped}/{plain}") == "4111 1111 1111 1111/4111111111111111"
@@ -82,7 +82,7 @@ async def test_two_writings_of_one_value_share_a_nonce_and_keep_their_own_text()
 
 async def test_findings_are_counted_by_kind() -> None:
     slots = [Slot("a@b.co and c@d.co"), Slot("ssn 078-05-1120")]
-    verdict = await pii().open("t").check_input(slots)
+    verdict = await pii().open(GuardRequest("t")).check_input(slots)
     assert (verdict.action, verdict.findings) == (Action.REDACT, {"EMAIL": 2, "US_SSN": 1})
 
 
@@ -100,22 +100,22 @@ async def test_findings_are_counted_by_kind() -> None:
 )
 @pytest.mark.parametrize("value", ["ada@example.com", "078-05-1120"])
 async def test_a_mangled_placeholder_is_restored(mangle: Callable[[str], str], value: str) -> None:
-    session = pii().open("t")
+    session = pii().open(GuardRequest("t"))
     (placeholder,) = await hide(session, value)
     assert await answer(session, f"<{mangle(placeholder)}>") == f"<{value}>"
 
 
 async def test_only_placeholders_of_this_request_are_restored() -> None:
-    (foreign,) = await hide(pii().open("t"), "other@example.com")
-    session = pii().open("t")
+    (foreign,) = await hide(pii().open(GuardRequest("t")), "other@example.com")
+    session = pii().open(GuardRequest("t"))
     await hide(session, "4111111111111111")
     for text in (foreign, "[EMAIL_1_k7]", "[EMAIL_99_k7]", "[CARD_1_zz]", "[CARD]"):
         assert await answer(session, text) == text
 
 
 async def test_a_placeholder_written_by_the_caller_never_becomes_a_value() -> None:
-    (guessed,) = await hide(pii().open("t"), "ada@example.com")
-    session = pii().open("t")
+    (guessed,) = await hide(pii().open(GuardRequest("t")), "ada@example.com")
+    session = pii().open(GuardRequest("t"))
     hidden, forged = await hide(session, "ada@example.com", f"echo {guessed.lower()}")
     assert hidden != guessed
     assert forged == f"echo {guessed.lower()}"
@@ -124,7 +124,7 @@ async def test_a_placeholder_written_by_the_caller_never_becomes_a_value() -> No
 
 
 async def test_a_caller_who_uses_up_every_short_nonce_is_served() -> None:
-    session = pii().open("t")
+    session = pii().open(GuardRequest("t"))
     taken = " ".join(f"[EMAIL_1_{letter}{digit}]" for letter in "abcdefghijklmnopqrstuvwxyz" for digit in range(10))
     text = f"{taken} ada@example.com"
     (hidden,) = await hide(session, text)
@@ -142,25 +142,25 @@ async def test_a_caller_who_uses_up_every_short_nonce_is_served() -> None:
     ],
 )
 async def test_values_glued_to_one_another_are_hidden_and_come_back(text: str) -> None:
-    session = pii().open("t")
+    session = pii().open(GuardRequest("t"))
     (hidden,) = await hide(session, text)
     assert await answer(session, hidden) == text
     assert (await session.check_output([Slot(hidden)])).findings == {}
 
 
 async def test_a_card_glued_to_an_address_never_leaves() -> None:
-    (hidden,) = await hide(pii().open("t"), "ada@example.com4111 1111 1111 1111")
+    (hidden,) = await hide(pii().open(GuardRequest("t")), "ada@example.com4111 1111 1111 1111")
     assert "1111" not in hidden
 
 
 async def test_a_text_made_to_need_endless_passes_is_refused() -> None:
     endless = ".".join(["0171/1234567"] * 60)
     with pytest.raises(GuardBlocked):
-        await hide(pii().open("t"), endless)
+        await hide(pii().open(GuardRequest("t")), endless)
 
 
 async def test_values_the_model_made_up_are_masked_and_the_callers_own_are_not() -> None:
-    session = pii().open("t")
+    session = pii().open(GuardRequest("t"))
     (own,) = await hide(session, "ada@example.com 4111 1111 1111 1111")
     reply = f"{own} ADA@example.com 4111-1111-1111-1111 eve@example.com +14155552671"
     assert await answer(session, reply) == (
@@ -171,7 +171,7 @@ async def test_values_the_model_made_up_are_masked_and_the_callers_own_are_not()
 
 
 async def test_restoring_alone_is_no_finding() -> None:
-    session = pii().open("t")
+    session = pii().open(GuardRequest("t"))
     (own,) = await hide(session, "ada@example.com")
     verdict = await session.check_output([Slot(own)])
     assert (verdict.action, verdict.findings) == (Action.PASS, {})
@@ -180,26 +180,26 @@ async def test_restoring_alone_is_no_finding() -> None:
 async def test_a_guard_of_the_input_stage_restores_but_masks_nothing() -> None:
     guard = pii(stages=(Stage.INPUT,))
     assert guard.stages == {Stage.INPUT, Stage.OUTPUT}
-    session = guard.open("t")
+    session = guard.open(GuardRequest("t"))
     (own,) = await hide(session, "ada@example.com")
     assert await answer(session, f"{own} eve@example.com") == "ada@example.com eve@example.com"
 
 
 async def test_without_restore_placeholders_stay() -> None:
-    session = pii(restore=False).open("t")
+    session = pii(restore=False).open(GuardRequest("t"))
     (own,) = await hide(session, "ada@example.com")
     assert await answer(session, f"{own} eve@example.com") == f"{own} [EMAIL]"
     assert pii(restore=False, stages=(Stage.INPUT,)).stages == {Stage.INPUT}
 
 
 async def test_a_guard_of_the_output_stage_leaves_the_input_alone() -> None:
-    session = pii(restore=False, stages=(Stage.OUTPUT,)).open("t")
+    session = pii(restore=False, stages=(Stage.OUTPUT,)).open(GuardRequest("t"))
     assert await hide(session, "ada@example.com") == ["ada@example.com"]
     assert await answer(session, "eve@example.com") == "[EMAIL]"
 
 
 async def test_block_refuses_both_ways_and_tells_no_value() -> None:
-    session = pii(action=Action.BLOCK, restore=False).open("t")
+    session = pii(action=Action.BLOCK, restore=False).open(GuardRequest("t"))
     for check in (session.check_input, session.check_output):
         slot = Slot("ada@example.com")
         with pytest.raises(GuardBlocked) as caught:
@@ -210,7 +210,7 @@ async def test_block_refuses_both_ways_and_tells_no_value() -> None:
 
 
 async def test_flag_reports_and_touches_nothing() -> None:
-    session = pii(action=Action.FLAG, restore=False).open("t")
+    session = pii(action=Action.FLAG, restore=False).open(GuardRequest("t"))
     slot = Slot("ada@example.com")
     verdict = await session.check_input([slot])
     assert (slot.text, verdict.action, verdict.findings) == ("ada@example.com", Action.FLAG, {"EMAIL": 1})
@@ -221,7 +221,7 @@ async def test_flag_reports_and_touches_nothing() -> None:
 
 
 async def test_a_very_long_text_is_hidden_and_restored() -> None:
-    session = pii().open("t")
+    session = pii().open(GuardRequest("t"))
     text = "lorem ipsum " * 5_000 + "ada@example.com" + " dolor" * 5_000
     (hidden,) = await hide(session, text)
     assert "ada@example.com" not in hidden
@@ -232,12 +232,12 @@ async def test_two_hundred_requests_at_once_never_see_each_others_values() -> No
     guard = pii()
 
     async def request(number: int) -> None:
-        session = guard.open("one tenant")
+        session = guard.open(GuardRequest("one tenant"))
         value = f"user{number}@example.com"
         (hidden,) = await hide(session, f"I am {value}")
         await asyncio.sleep(0)
         assert "@" not in hidden
-        stream = session.open_stream()
+        stream = session.open_stream(Scope.ASSISTANT)
         reply = ""
         for char in hidden:
             reply += await stream.feed(char)
@@ -252,11 +252,11 @@ async def test_two_hundred_requests_at_once_never_see_each_others_values() -> No
 async def test_no_object_or_error_shows_a_value() -> None:
     value = "ada@example.com"
     guard = pii()
-    session = guard.open("t")
+    session = guard.open(GuardRequest("t"))
     await hide(session, f"I am {value}")
-    stream = session.open_stream()
+    stream = session.open_stream(Scope.ASSISTANT)
     await stream.feed(value)
-    blocked = pii(action=Action.BLOCK, restore=False).open("t")
+    blocked = pii(action=Action.BLOCK, restore=False).open(GuardRequest("t"))
     with pytest.raises(GuardBlocked) as caught:
         await hide(blocked, value)
     error = caught.value
@@ -273,7 +273,7 @@ async def test_checking_a_text_gives_json_values() -> None:
     text = report.pop("text")
     assert isinstance(text, str)
     assert re.fullmatch(r"mail \[EMAIL_1_[a-z]\d\]", text)
-    assert report == {"guard": "pii", "stage": "input", "action": "redact", "findings": {"EMAIL": 1}}
+    assert report == {"guard": "pii", "stage": "input", "action": "redact", "findings": {"EMAIL": 1}, "score": None}
     report = await check_text(pii(), "mail ada@example.com", Stage.OUTPUT)
     assert report["text"] == "mail [EMAIL]"
     blocking = pii(action=Action.BLOCK, restore=False, stages=(Stage.INPUT,))

@@ -10,14 +10,14 @@ from guardkit import Slot, hurtful_texts, pii
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guards.pii.stream import LOOK_BACK
-from guards.types import Action, GuardBlocked, GuardSession, StreamFilter
+from guards.spans.stream import LOOK_BACK
+from guards.types import Action, GuardBlocked, GuardRequest, GuardSession, Scope, StreamFilter
 
 OWN = "own@x.org 078-05-1120"
 
 
 async def open_with_own() -> tuple[GuardSession, list[str]]:
-    session = pii().open("t")
+    session = pii().open(GuardRequest("t"))
     slot = Slot(OWN)
     await session.check_input([slot])
     return session, slot.text.split(" ")
@@ -50,7 +50,7 @@ def test_any_cut_gives_the_whole_texts_answer_and_no_piece_comes_early(parts: li
         text = "".join(forms.get(part, part) for part in parts)
         slot = Slot(text)
         await session.check_output([slot])
-        stream = session.open_stream()
+        stream = session.open_stream(Scope.ASSISTANT)
         sent = ""
         for piece in cut(text, sizes):
             sent += await stream.feed(piece)
@@ -77,7 +77,7 @@ async def test_a_reply_cut_at_every_position_is_the_same(text: str) -> None:
     slot = Slot(text)
     await session.check_output([slot])
     for position in range(len(text) + 1):
-        parts = await feed_all(session.open_stream(), [text[:position], text[position:]])
+        parts = await feed_all(session.open_stream(Scope.ASSISTANT), [text[:position], text[position:]])
         assert "".join(parts) == slot.text
 
 
@@ -94,7 +94,7 @@ async def test_a_reply_cut_at_every_position_is_the_same(text: str) -> None:
     ],
 )
 async def test_no_character_of_a_masked_value_is_ever_sent(value: str, mask: str) -> None:
-    stream = pii().open("t").open_stream()
+    stream = pii().open(GuardRequest("t")).open_stream(Scope.ASSISTANT)
     sent = await stream.feed("It is ")
     for char in value:
         sent += await stream.feed(char)
@@ -105,7 +105,7 @@ async def test_no_character_of_a_masked_value_is_ever_sent(value: str, mask: str
 
 async def test_plain_words_leave_as_soon_as_they_end() -> None:
     session, _ = await open_with_own()
-    stream = session.open_stream()
+    stream = session.open_stream(Scope.ASSISTANT)
     text = "Paris is the capital of France (since 987), see [the guide](x) & more; 12 people say so.\n"
     sent = ""
     for position, char in enumerate(text, start=1):
@@ -117,7 +117,7 @@ async def test_plain_words_leave_as_soon_as_they_end() -> None:
 
 
 async def test_tokens_of_a_clean_reply_lag_by_one_word_at_most() -> None:
-    stream = pii().open("t").open_stream()
+    stream = pii().open(GuardRequest("t")).open_stream(Scope.ASSISTANT)
     tokens = ["The", " quick", " brown", " fox", " jumps", ".", " It", " is", " fast"]
     sent = [await stream.feed(token) for token in tokens]
     assert sent == ["", "The ", "quick ", "brown ", "fox ", "", "jumps. ", "It ", "is "]
@@ -127,7 +127,7 @@ async def test_tokens_of_a_clean_reply_lag_by_one_word_at_most() -> None:
 @pytest.mark.parametrize("unit", ["7", "a", "1 ", "a.", "ab@", "x@y.", "DE89 ", "(", "+1 ", "[", "\\", "::", "é", "日"])
 async def test_an_endless_run_is_held_no_longer_than_the_look_back(unit: str) -> None:
     session, _ = await open_with_own()
-    stream = session.open_stream()
+    stream = session.open_stream(Scope.ASSISTANT)
     text = unit * (4_000 // len(unit))
     sent = ""
     for piece in cut(text, [16]):
@@ -137,13 +137,13 @@ async def test_an_endless_run_is_held_no_longer_than_the_look_back(unit: str) ->
 
 
 async def test_scripts_without_spaces_are_not_held_back() -> None:
-    stream = pii().open("t").open_stream()
+    stream = pii().open(GuardRequest("t")).open_stream(Scope.ASSISTANT)
     assert await stream.feed("会議は三月に開かれました") == "会議は三月に開かれました"
 
 
 async def test_a_bracket_is_held_only_while_it_may_be_a_placeholder() -> None:
     session, (mail, _) = await open_with_own()
-    stream = session.open_stream()
+    stream = session.open_stream(Scope.ASSISTANT)
     assert await stream.feed("see [") == "see "
     assert await stream.feed("1] ") == "[1] "
     assert await stream.feed(mail[:-1]) == ""
@@ -151,8 +151,8 @@ async def test_a_bracket_is_held_only_while_it_may_be_a_placeholder() -> None:
 
 
 async def test_two_choices_are_filtered_apart_and_counted_together() -> None:
-    session = pii().open("t")
-    one, two = session.open_stream(), session.open_stream()
+    session = pii().open(GuardRequest("t"))
+    one, two = session.open_stream(Scope.ASSISTANT), session.open_stream(Scope.ASSISTANT)
     assert await one.feed("eve@exam") == ""
     assert await two.feed("mallory@exam") == ""
     assert await one.feed("ple.com ") + await one.finish() == "[EMAIL] "
@@ -162,7 +162,7 @@ async def test_two_choices_are_filtered_apart_and_counted_together() -> None:
 
 
 async def test_block_stops_a_stream_before_the_first_character_of_the_value() -> None:
-    stream = pii(action=Action.BLOCK, restore=False).open("t").open_stream()
+    stream = pii(action=Action.BLOCK, restore=False).open(GuardRequest("t")).open_stream(Scope.ASSISTANT)
     sent = await stream.feed("Write to eve@example")
     with pytest.raises(GuardBlocked) as caught:
         await feed_all(stream, [".com ", "now"])
@@ -171,7 +171,7 @@ async def test_block_stops_a_stream_before_the_first_character_of_the_value() ->
 
 
 async def test_flag_lets_a_stream_through_and_counts() -> None:
-    session = pii(action=Action.FLAG, restore=False).open("t")
-    parts = await feed_all(session.open_stream(), ["eve@exam", "ple.com a@b.co"])
+    session = pii(action=Action.FLAG, restore=False).open(GuardRequest("t"))
+    parts = await feed_all(session.open_stream(Scope.ASSISTANT), ["eve@exam", "ple.com a@b.co"])
     assert "".join(parts) == "eve@example.com a@b.co"
     assert session.stream_verdict().findings == {"EMAIL": 2}

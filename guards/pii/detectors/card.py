@@ -10,8 +10,8 @@ import re
 
 from stdnum import luhn
 
-from guards.pii.detector import Detector, digits_of, starts_of
 from guards.pii.detectors.numbers import LONGEST_NUMBER_TAIL, NUMBER_TAIL, NUMBER_TAIL_BYTES
+from guards.spans.detector import Detector, digits_of, starts_of
 
 _RUN = re.compile(rb"[1-9]\d{3}(?:[ .\-]?\d){8,15}")
 # After a single digit and a point stand decimals, not a card.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from guards.pii.detector import Detector
+from guards.spans.detector import Detector
 
 _MAX_LOCAL = 64
 _MAX_DOMAIN = 253

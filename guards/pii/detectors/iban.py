@@ -11,7 +11,7 @@ import re
 
 from stdnum import iban, numdb
 
-from guards.pii.detector import Detector, starts_of
+from guards.spans.detector import Detector, starts_of
 
 
 def _lengths() -> dict[bytes, int]:

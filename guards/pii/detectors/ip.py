@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-from guards.pii.detector import Detector, starts_of, word_before
 from guards.pii.detectors.numbers import LONGEST_NUMBER_TAIL, NUMBER_TAIL, NUMBER_TAIL_BYTES
+from guards.spans.detector import Detector, starts_of, word_before
 
 _V4 = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![0-9A-Za-z_])(?!\.\d)(?!\-[A-Za-z])")
 _V4_START = re.compile(rb"(?<![0-9A-Za-z_])(?<!\d\.)(?=\d{1,3}(?:\.\d{1,3}){3})")

@@ -20,7 +20,6 @@ import re
 
 import phonenumbers
 
-from guards.pii.detector import Detector, digits_of, starts_of, word_before
 from guards.pii.detectors.numbers import (
     LONGEST_NUMBER_TAIL,
     MAX_DIGITS,
@@ -28,6 +27,7 @@ from guards.pii.detectors.numbers import (
     NUMBER_TAIL_BYTES,
     SEPARATORS,
 )
+from guards.spans.detector import Detector, digits_of, starts_of, word_before
 
 _NUMBER = rb"(?:\+[ (]?|\()?\d(?:[%b]{0,2}\d){6,%d}" % (SEPARATORS, MAX_DIGITS - 1)
 _RUN = re.compile(_NUMBER)

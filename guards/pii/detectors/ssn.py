@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from guards.pii.detector import Detector, digits_of, starts_of, word_before
 from guards.pii.detectors.numbers import LONGEST_NUMBER_TAIL, NUMBER_TAIL, NUMBER_TAIL_BYTES
+from guards.spans.detector import Detector, digits_of, starts_of, word_before
 
 _NUMBER = rb"(\d{3})([\- .]?)(\d{2})\2(\d{4})"
 _SHAPE = re.compile(_NUMBER + rb"(?![0-9A-Za-z_])(?![\-.]\d)")

@@ -14,62 +14,54 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
-from guards.pii.detector import Span
-from guards.pii.fold import fold
-from guards.pii.scanner import Scanner
-from guards.pii.stream import PiiStreamFilter
-from guards.pii.vault import Vault
-from guards.types import Action, GuardBlocked, Stage, TextSlot, Verdict
+from guards.base import BaseGuard, Policy
+from guards.spans.detector import Span
+from guards.spans.fold import fold
+from guards.spans.scanner import Scanner
+from guards.spans.stream import PiiStreamFilter
+from guards.spans.vault import Vault
+from guards.types import Action, GuardBlocked, GuardRequest, Scope, Stage, TextSlot, Verdict
 
 _LONG_TEXT = 10_000  # characters; longer texts are scanned in a thread, so that the loop goes on
 _MOST_PASSES = 16  # over one text; more are only needed by one that was made to need them
 
+ACTIONS = frozenset({Action.REDACT, Action.BLOCK, Action.FLAG, Action.LOG})
+
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class PiiPolicy:
-    """What a `pii` guard does. `looks_at`: the stages where values are looked for."""
-
-    name: str
-    looks_at: frozenset[Stage]
-    action: Action
-    restore: bool
-
-
-class PiiGuard:
+class PiiGuard(BaseGuard):
     """One configured guard; serves all requests at once and keeps nothing of any.
 
     `secret` keys the nonces of placeholders. Replicas that share it give a conversation the same
     placeholders.
     """
 
-    def __init__(self, policy: PiiPolicy, scanner: Scanner, secret: bytes) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, restore: bool, scanner: Scanner, secret: bytes) -> None:
+        super().__init__(policy)
+        self.rewrites = policy.action is Action.REDACT
+        self._restore = restore
         self._scanner = scanner
         self._secret = secret
 
     @property
-    def name(self) -> str:
-        return self._policy.name
-
-    @property
     def stages(self) -> frozenset[Stage]:
-        return self._policy.looks_at | ({Stage.OUTPUT} if self._policy.restore else frozenset())
+        return self.policy.stages | ({Stage.OUTPUT} if self._restore else frozenset())
 
-    def open(self, tenant: str) -> PiiSession:
-        return PiiSession(self._policy, self._scanner, Vault(self._secret, tenant))
+    def open(self, request: GuardRequest) -> PiiSession:
+        return PiiSession(self.policy, self._restore, self._scanner, Vault(self._secret, request.tenant))
 
 
 class PiiSession:
     """One request: its vault, and what was found."""
 
-    def __init__(self, policy: PiiPolicy, scanner: Scanner, vault: Vault) -> None:
+    def __init__(self, policy: Policy, restore: bool, scanner: Scanner, vault: Vault) -> None:
         self._policy = policy
+        self._restore = restore
         self._scanner = scanner
         self._vault = vault
         self._streamed: Counter[str] = Counter()
@@ -79,12 +71,12 @@ class PiiSession:
 
         That includes a text in which new values keep turning up; see `_redact`.
         """
-        if Stage.INPUT not in self._policy.looks_at:
-            return self._verdict(Stage.INPUT, {})
+        if Stage.INPUT not in self._policy.stages:
+            return self._policy.verdict(Stage.INPUT, {})
         texts = [slot.text for slot in slots]
         found = [await self._scan(text) for text in texts]
         counts = Counter(span.kind for spans in found for span in spans)
-        verdict = self._verdict(Stage.INPUT, counts)
+        verdict = self._policy.verdict(Stage.INPUT, counts)
         if verdict.action is Action.BLOCK:
             raise GuardBlocked(verdict)
         if verdict.action is Action.REDACT:
@@ -92,7 +84,7 @@ class PiiSession:
             for slot, text, spans in zip(slots, texts, found, strict=True):
                 if spans:
                     slot.text = await self._redact(text, spans, counts)
-            return self._verdict(Stage.INPUT, counts)
+            return self._policy.verdict(Stage.INPUT, counts)
         for text, spans in zip(texts, found, strict=True):
             for span in spans:
                 self._vault.learn(span.detector.canonical(text[span.start : span.end]))
@@ -107,13 +99,13 @@ class PiiSession:
             guarded = await _in_thread_if_long(text, stream.process_whole)
             if guarded != text:
                 slot.text = guarded
-        return self._verdict(Stage.OUTPUT, counts)
+        return self._policy.verdict(Stage.OUTPUT, counts)
 
-    def open_stream(self) -> PiiStreamFilter:
+    def open_stream(self, scope: Scope) -> PiiStreamFilter:
         return self._filter(self._streamed)
 
     def stream_verdict(self) -> Verdict:
-        return self._verdict(Stage.OUTPUT, self._streamed)
+        return self._policy.verdict(Stage.OUTPUT, self._streamed)
 
     async def _scan(self, text: str) -> list[Span]:
         return await _in_thread_if_long(text, lambda whole: list(self._scanner.spans(fold(whole))))
@@ -130,7 +122,7 @@ class PiiSession:
             if not spans:
                 return text
             counts.update(span.kind for span in spans)
-        raise GuardBlocked(replace(self._verdict(Stage.INPUT, counts), action=Action.BLOCK))
+        raise GuardBlocked(replace(self._policy.verdict(Stage.INPUT, counts), action=Action.BLOCK))
 
     def _replace(self, text: str, spans: Sequence[Span]) -> str:
         pieces: list[str] = []
@@ -146,15 +138,11 @@ class PiiSession:
         return PiiStreamFilter(
             name=self._policy.name,
             action=self._policy.action,
-            scanner=self._scanner if Stage.OUTPUT in self._policy.looks_at else None,
+            scanner=self._scanner if Stage.OUTPUT in self._policy.stages else None,
             vault=self._vault,
-            restore=self._policy.restore,
+            restore=self._restore,
             counts=counts,
         )
-
-    def _verdict(self, stage: Stage, counts: Mapping[str, int]) -> Verdict:
-        action = self._policy.action if counts else Action.PASS
-        return Verdict(guard=self._policy.name, stage=stage, action=action, findings=dict(counts))
 
 
 async def _in_thread_if_long(text: str, work: Callable[[str], _Result]) -> _Result:

@@ -2,7 +2,7 @@
 
 The rule of the safe cut: text may leave as soon as no value and no placeholder can begin in it any more.
 The buffer is cut at the first place where one could still begin (`undecided`); all that starts before it is
-final, because detectors are local (see `guards.pii.detector`). So every piece is decided exactly as the
+final, because detectors are local (see `guards.spans.detector`). So every piece is decided exactly as the
 whole text would be, however it was cut.
 
 What is held: a word is held until it ends, since an address may begin with it; a number and the separators
@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from guards.pii.detector import CONTEXT, Detector
 from guards.pii.detectors import DETECTORS
-from guards.pii.fold import fold
-from guards.pii.scanner import Scanner
-from guards.pii.vault import Vault
+from guards.spans.detector import CONTEXT, Detector
+from guards.spans.fold import fold
+from guards.spans.scanner import Scanner
+from guards.spans.vault import Vault
 from guards.types import Action, GuardBlocked, Stage, Verdict
 
 LOOK_BACK = max(detector.longest_tail for detector in DETECTORS)

@@ -48,7 +48,7 @@ def _fold_run(error: UnicodeError) -> tuple[bytes, int]:
     return bytes(map(_class_of, error.object[error.start : error.end])), error.end
 
 
-_HANDLER = "guards.pii.fold"
+_HANDLER = "guards.spans.fold"
 codecs.register_error(_HANDLER, _fold_run)
 
 

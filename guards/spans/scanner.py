@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import re2
 
-from guards.pii.detector import Detector, Span
+from guards.spans.detector import Detector, Span
 
 
 class Scanner:
