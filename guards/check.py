@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from guards.types import Action, Guard, GuardBlocked, GuardRequest, ModelCaller, Scope, Stage, Verdict
+from guards.runner import GuardRunner, Installed
+from guards.types import Action, GuardBlocked, GuardRequest, GuardUnavailable, Scope, Stage, Verdict
 
 
 @dataclass(slots=True, repr=False)
@@ -15,26 +16,31 @@ class _Slot:
 
 
 async def check_text(
-    guard: Guard, text: str, stage: Stage, scope: Scope = Scope.USER, models: ModelCaller | None = None
+    entry: Installed, text: str, stage: Stage = Stage.INPUT, scope: Scope = Scope.USER
 ) -> dict[str, object]:
-    """The verdict as JSON values: guard, stage, action, findings, score, and the text after it (None when blocked).
+    """The verdict as JSON values: guard, stage, action, findings, score, error, and the text after it (None when
+    blocked). It runs as it would in a request, but that no model can be asked.
 
     A stage at which the guard does not stand passes, and so does a scope that it does not look at.
     """
     slot = _Slot(text, scope)
-    verdict = Verdict(guard=guard.name, stage=stage, action=Action.PASS)
-    if stage in guard.stages and scope in guard.scopes(stage):
-        session = guard.open(GuardRequest("check", models=models))
-        check = session.check_input if stage is Stage.INPUT else session.check_output
+    verdict = Verdict(guard=entry.guard.name, stage=stage, action=Action.PASS)
+    if stage in entry.guard.stages and scope in entry.guard.scopes(stage):
+        session = GuardRunner([replace(entry, default=True)]).open(GuardRequest("check"))
         try:
-            verdict = await check([slot])
-        except GuardBlocked as blocked:
-            verdict = blocked.verdict
+            await (session.check_input([slot]) if stage is Stage.INPUT else session.check_output([slot]))
+        except (GuardBlocked, GuardUnavailable) as stopped:
+            verdict = stopped.verdict
+        else:
+            (verdict,) = session.verdicts
+    blocked = verdict.action is Action.BLOCK and not verdict.dry_run
     return {
         "guard": verdict.guard,
         "stage": verdict.stage.value,
         "action": verdict.action.value,
+        "dry_run": verdict.dry_run,
         "findings": dict(verdict.findings),
         "score": verdict.score,
-        "text": None if verdict.action is Action.BLOCK else slot.text,
+        "error": verdict.error,
+        "text": None if blocked else slot.text,
     }

@@ -67,14 +67,9 @@ class GuardRunner:
         """Every configured guard, in order."""
         return tuple(self._installed)
 
-    def guard(self, name: str) -> Guard | None:
-        """The guard of that name, if there is one."""
-        entry = self._installed.get(name)
-        return entry.guard if entry else None
-
-    async def prepare(self) -> None:
-        """Load and try every guard, side by side. Raises GuardConfigError of the first that cannot do its work."""
-        await asyncio.gather(*(entry.guard.prepare() for entry in self._installed.values()))
+    def installed(self, name: str) -> Installed | None:
+        """The guard of that name and how it is run, if there is one."""
+        return self._installed.get(name)
 
     async def close(self) -> None:
         """Close every guard. What they share stays open."""

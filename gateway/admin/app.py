@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.admin import audit, config, keys, models, prices, teams, usage, users
+from gateway.admin import audit, config, guards, keys, models, prices, teams, usage, users
 from gateway.admin.deps import REQUEST_ID, AdminContext
 from gateway.errors import (
     BodyTooLarge,
@@ -75,7 +75,7 @@ def build_admin(context: AdminContext) -> FastAPI:
         ],
     )
     app.state.admin = context
-    for part in (keys, teams, users, usage, models, prices, config, audit):
+    for part in (keys, teams, users, usage, models, guards, prices, config, audit):
         app.include_router(part.router)
     app.add_middleware(_Edge)
     app.add_exception_handler(GateError, _gate_error)

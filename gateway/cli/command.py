@@ -140,10 +140,10 @@ def _serve_with(workers: int, settings: Config, path: Path, host: str | None, po
 def check(config: ConfigOption = Path("sluicegate.yaml")) -> None:
     """Check a configuration file: every fault with its line."""
     loaded = load(config)
-    from gateway.parts.guards import build_guards
+    from gateway.parts.guards import try_guards
     from gateway.routing.difficulty import build_difficulty_routers
 
-    build_guards(loaded)
+    asyncio.run(try_guards(loaded))
     build_difficulty_routers(loaded)
     typer.echo(f"{config}: ok ({len(loaded.models)} models, {len(loaded.guards)} guards)")
 

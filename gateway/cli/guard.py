@@ -11,6 +11,8 @@ import orjson
 import typer
 
 from gateway.cli.common import ConfigOption, UsageError, load
+from gateway.config import Config
+from guards.types import GuardConfigError, Scope, Stage
 
 app = typer.Typer(help="Try the configured guards.", no_args_is_help=True)
 
@@ -19,17 +21,34 @@ app = typer.Typer(help="Try the configured guards.", no_args_is_help=True)
 def test_guard(
     name: Annotated[str, typer.Argument(help="The guard's name in the configuration.")],
     config: ConfigOption = Path("sluicegate.yaml"),
+    stage: Annotated[Stage, typer.Option(help="Where the text stands.")] = Stage.INPUT,
+    scope: Annotated[Scope, typer.Option(help="What the text is in its conversation.")] = Scope.USER,
 ) -> None:
     """Read a text from standard input; print the guard's verdict as JSON."""
+    text = sys.stdin.buffer.read().decode("utf-8", "replace")
+    verdict = asyncio.run(_check(load(config, check_files=False), name, text, stage, scope))
+    typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2))
+
+
+async def _check(config: Config, name: str, text: str, stage: Stage, scope: Scope) -> dict[str, object]:
     from gateway.parts.guards import build_guards
     from guards.check import check_text
-    from guards.types import Stage
+    from guards.resources import Resources
 
-    runner = build_guards(load(config, check_files=False))
-    guard = runner.guard(name)
-    if guard is None:
-        known = ", ".join(runner.names) or "none"
-        raise UsageError(f"there is no guard {name!r}; configured: {known}")
-    text = sys.stdin.buffer.read().decode("utf-8", "replace")
-    verdict = asyncio.run(check_text(guard, text, Stage.INPUT))
-    typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2))
+    resources = Resources()
+    try:
+        guards = build_guards(config, resources)
+        entry = guards.installed(name)
+        if entry is None:
+            known = ", ".join(guards.names) or "none"
+            raise UsageError(f"there is no guard {name!r}; configured: {known}")
+        try:
+            await entry.guard.prepare()
+        except GuardConfigError as error:
+            raise UsageError(f"the guard {name!r} cannot do what it is asked: {error}") from None
+        try:
+            return await check_text(entry, text, stage, scope)
+        finally:
+            await entry.guard.close()
+    finally:
+        await resources.close()

@@ -35,12 +35,13 @@ from gateway.storage.database import DatabaseConfigError, migrate, open_database
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracer, open_tracer
 from gateway.telemetry.worker_metrics import REFRESH_SECONDS
+from guards.resources import Resources
 
 if TYPE_CHECKING:
     from engine.chat import LocalModel
     from engine.types import EngineStats
 
-__all__ = ["Parts", "build_guards", "open_parts"]
+__all__ = ["Parts", "open_parts"]
 
 STALE_SECONDS = 3600.0  # how long a key goes on while the database is away, where the configuration allows it
 
@@ -81,7 +82,9 @@ async def open_parts(
     Raises StartupError, ConfigError.
     """
     async with AsyncExitStack() as stack:
-        guards = build_guards(config)
+        resources = Resources()
+        stack.push_async_callback(resources.close)
+        guards = build_guards(config, resources)
         database = await _open_storage(config, stack)
         ledger = await _open_ledger(config, database, stack)
         serves_on = config.storage.on_outage == "continue"
@@ -92,7 +95,7 @@ async def open_parts(
         tracer = _open_tracer(config, stack)
         limits = await open_limits(config, stack)
         seeder = await open_seeder(limits, database, ledger, stack)
-        base = Base(engines, ledger, limits, seeder, prices, metrics, tracer, random.SystemRandom())
+        base = Base(engines, ledger, limits, seeder, prices, metrics, tracer, random.SystemRandom(), resources)
         lines = Lines(base)
         stack.push_async_callback(lines.close)
         await lines.put(await open_line(config, guards, base))

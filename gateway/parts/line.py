@@ -23,6 +23,7 @@ from gateway.admission.seeding import Seeder
 from gateway.admission.stores.base import LimitStore
 from gateway.config import Config
 from gateway.parts.cache import hold_cache
+from gateway.parts.guards import prepare_guards
 from gateway.parts.limits import open_admission
 from gateway.parts.models import open_models, price_book
 from gateway.parts.shared import Shared
@@ -36,6 +37,7 @@ from gateway.routing.router import Router
 from gateway.routing.state import TargetState
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracer
+from guards.resources import Resources
 from guards.runner import GuardRunner
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Base:
     metrics: Metrics
     tracer: Tracer
     rng: random.Random
+    guard_resources: Resources
     shared: Shared = field(default_factory=Shared)
 
 
@@ -94,6 +97,8 @@ class Line:
 async def open_line(config: Config, guards: GuardRunner, base: Base, before: Line | None = None) -> Line:
     """A line in which nothing runs yet. It shares with `before` what both have. Raises StartupError, ConfigError."""
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(guards.close)
+        await prepare_guards(config, guards)
         catalogue = Catalogue(config, {name: model.info.context for name, model in base.engines.items()})
         book = await asyncio.to_thread(price_book, catalogue)
         known = standings(config, before.known if before else {})

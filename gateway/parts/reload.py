@@ -69,7 +69,7 @@ class Reloader:
         found = differences(old.config, config)
         faults = restart_faults(config, found)
         try:
-            guards = await asyncio.to_thread(build_guards, config)
+            guards = await asyncio.to_thread(build_guards, config, self._base.guard_resources)
         except ConfigError as error:
             raise ConfigError(error.source, [*faults, *error.faults]) from None
         if faults:

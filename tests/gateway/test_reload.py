@@ -152,7 +152,7 @@ async def test_a_replaced_line_is_closed_when_its_last_request_has_left(house: H
     ) as response:
         await response.content.readany()
         await house.reload(OTHER)
-        session = old.router.models[0].targets[0].upstream._session  # type: ignore[attr-defined]
+        session = old.router.models[0].targets[0].upstream._connector  # type: ignore[attr-defined]
         assert (old.requests, session.closed) == (1, False)
         go_on.set()
         await response.read()

@@ -54,10 +54,10 @@ async def test_a_runner_is_built_in_the_order_of_the_configuration() -> None:
         ]
     )
     assert gate.names == ("mail", "cards")
-    guard = gate.guard("cards")
-    assert guard is not None
-    assert guard.name == "cards"
-    assert gate.guard("none") is None
+    cards = gate.installed("cards")
+    assert cards is not None
+    assert (cards.guard.name, cards.default, cards.on_error) == ("cards", False, OnError.PASS)
+    assert gate.installed("none") is None
     slot = Slot("a@b.co 4111111111111111")
     session = gate.open(GuardRequest("t"), ["cards"])
     await session.check_input([slot])

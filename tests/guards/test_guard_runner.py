@@ -347,3 +347,96 @@ async def test_without_guards_everything_passes_as_it_is() -> None:
     assert await stream.feed(VALUE) == slot.text == VALUE
     assert await stream.finish() == ""
     assert session.verdicts == []
+
+
+def looking(name: str, step: Step) -> StepGuard:
+    guard = StepGuard(name, step)
+    guard.rewrites = False
+    return guard
+
+
+async def test_guards_that_only_look_run_side_by_side_and_the_first_that_blocks_is_told() -> None:
+    both_there = asyncio.Barrier(2)
+
+    async def meet(text: str) -> str:
+        await both_there.wait()
+        return text
+
+    async def meet_and_block(text: str) -> str:
+        await both_there.wait()
+        raise GuardBlocked(Verdict(guard="second", stage=Stage.INPUT, action=Action.BLOCK))
+
+    gate = runner(default(looking("first", meet)), default(looking("second", meet_and_block)))
+    session = gate.open(REQUEST)
+    with pytest.raises(GuardBlocked) as caught:
+        await session.check_input([Slot("x")])
+    assert caught.value.verdict.guard == "second"
+    assert [v.guard for v in session.verdicts] == ["first", "second"]
+
+
+async def test_a_guard_that_changes_texts_runs_alone() -> None:
+    seen: list[str] = []
+
+    async def look(text: str) -> str:
+        seen.append(text)
+        await asyncio.sleep(0)
+        return text
+
+    gate = runner(default(looking("a", look)), default(StepGuard("b", marking("!"))), default(looking("c", look)))
+    await gate.open(REQUEST).check_input([Slot("x")])
+    assert seen == ["x", "x!"]
+
+
+class ScopedGuard(StepGuard):
+    def scopes(self, stage: Stage) -> frozenset[Scope]:
+        return frozenset({Scope.TOOL})
+
+
+async def test_a_guard_sees_the_texts_of_its_scopes_alone() -> None:
+    session = runner(default(ScopedGuard("tools", marking("!")))).open(REQUEST)
+    user, tool = Slot("u"), Slot("t", Scope.TOOL)
+    await session.check_input([user, tool])
+    assert (user.text, tool.text) == ("u", "t!")
+    assert await session.open_stream(Scope.ASSISTANT).feed("ab") == "ab"
+
+
+async def test_a_dry_run_changes_nothing_blocks_nothing_and_is_recorded() -> None:
+    async def block(text: str) -> str:
+        raise GuardBlocked(Verdict(guard="strict", stage=Stage.INPUT, action=Action.BLOCK))
+
+    gate = runner(
+        Installed(StepGuard("marks", marking("!")), default=True, dry_run=True),
+        Installed(StepGuard("strict", block), default=True, dry_run=True),
+        Installed(StepGuard("broken", failing), default=True, dry_run=True),
+    )
+    session = gate.open(REQUEST)
+    slot = Slot("x")
+    await session.check_input([slot])
+    assert slot.text == "x"
+    stream = session.open_stream(Scope.ASSISTANT)
+    assert await stream.feed("abc") + await stream.finish() == "abc"
+    verdicts = {(v.guard, v.stage): v for v in session.verdicts}
+    assert all(v.dry_run for v in verdicts.values())
+    assert verdicts["strict", Stage.INPUT].action is Action.BLOCK
+    assert verdicts["broken", Stage.OUTPUT].error is not None
+
+
+async def test_a_filter_that_reads_context_is_told_it_before_its_text() -> None:
+    told: list[str] = []
+
+    class Reading(StepStream):
+        def begin(self, context: str) -> None:
+            told.append(context)
+
+    class ReadingSession(StepSession):
+        def open_stream(self, scope: Scope) -> StepStream:
+            return Reading(self._step)
+
+    class ReadingGuard(StepGuard):
+        def open(self, request: GuardRequest) -> StepSession:
+            return ReadingSession(self.name, self._step)
+
+    session = runner(default(ReadingGuard("r", marking(""))), default(StepGuard("s", marking("")))).open(REQUEST)
+    await session.open_stream(Scope.TOOL_CALL, "ssn: ").feed("ab")
+    await session.open_stream(Scope.TOOL_CALL).feed("ab")
+    assert told == ["ssn: "]

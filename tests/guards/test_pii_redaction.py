@@ -10,7 +10,6 @@ import pytest
 from guardkit import SECRET, Slot, hurtful_texts, pii
 from hypothesis import given, settings
 
-from guards.check import check_text
 from guards.types import Action, GuardBlocked, GuardRequest, GuardSession, Scope, Stage
 
 
@@ -266,17 +265,3 @@ async def test_no_object_or_error_shows_a_value() -> None:
         assert value not in str(thing)
     assert error.__context__ is None
     assert SECRET.decode() not in repr(vars(session))
-
-
-async def test_checking_a_text_gives_json_values() -> None:
-    report = await check_text(pii(), "mail ada@example.com", Stage.INPUT)
-    text = report.pop("text")
-    assert isinstance(text, str)
-    assert re.fullmatch(r"mail \[EMAIL_1_[a-z]\d\]", text)
-    assert report == {"guard": "pii", "stage": "input", "action": "redact", "findings": {"EMAIL": 1}, "score": None}
-    report = await check_text(pii(), "mail ada@example.com", Stage.OUTPUT)
-    assert report["text"] == "mail [EMAIL]"
-    blocking = pii(action=Action.BLOCK, restore=False, stages=(Stage.INPUT,))
-    assert (await check_text(blocking, "ada@example.com", Stage.INPUT))["text"] is None
-    passed = await check_text(blocking, "ada@example.com", Stage.OUTPUT)
-    assert (passed["action"], passed["text"]) == ("pass", "ada@example.com")
