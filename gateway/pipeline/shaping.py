@@ -10,7 +10,7 @@ from typing import Any
 
 from billing.usage import Usage
 from gateway.pipeline.answer import Chunk, usage_body
-from gateway.texts import TextId, chunk_slots, holds_json
+from gateway.texts import OTHER, Slot, TextId, chunk_slots, delta_of, holds_json
 from gateway.texts.json_stream import JsonFilter
 from guards.runner import RunnerSession
 from guards.types import Scope, StreamFilter
@@ -41,11 +41,14 @@ class StreamShaper:
         self._unfinished.update(choice.get("index", 0) for choice in body["choices"])
         tails: list[Chunk] = []
         for slot, text_id in chunk_slots(body):
-            if slot.text:
+            if text_id is None:
+                await self._guard_whole(slot)
+                continue
+            if text_id[1] != OTHER:
                 self.received.append(slot.text)
-                if text_id not in self._filters:
-                    tails += await self._moved_on(text_id)
-                slot.text = await self._filter(text_id, slot.scope).feed(slot.text)
+            if text_id not in self._filters:
+                tails += await self._moved_on(text_id)
+            slot.text = await self._filter(text_id, slot.scope).feed(slot.text)
         ends = [choice for choice in body["choices"] if choice.get("finish_reason")]
         if not ends:
             said = [chunk] if _says_anything(body["choices"]) else []
@@ -68,6 +71,11 @@ class StreamShaper:
         self._held.clear()
         return [self._chunk([_choice(index, {}, "content_filter") for index in sorted(self._unfinished)])]
 
+    async def _guard_whole(self, slot: Slot) -> None:
+        """Guard a text that goes on in no other chunk."""
+        stream = self._session.open_stream(slot.scope)
+        slot.text = await stream.feed(slot.text) + await stream.finish()
+
     async def _hold_ends(self, choices: list[dict[str, Any]], ends: list[dict[str, Any]]) -> None:
         """Hold a chunk in which choices end: first what it says, then what their filters held back, then the ends."""
         said = [{**choice, "finish_reason": None} for choice in choices]
@@ -79,8 +87,13 @@ class StreamShaper:
 
     async def _moved_on(self, begun: TextId) -> list[Chunk]:
         """What is held of a choice's texts of other kinds when one begins: thoughts end before the answer does,
-        the answer before its tool calls. In dialects that write one after the other it would come too late."""
-        ended = [known for known in self._filters if known[0] == begun[0] and known[1] != begun[1]]
+        the answer before its tool calls. In dialects that write one after the other it would come too late.
+
+        Fields that we do not know go on beside the others.
+        """
+        if begun[1] == OTHER:
+            return []
+        ended = [known for known in self._filters if known[0] == begun[0] and known[1] not in (begun[1], OTHER)]
         return await self._end_texts(ended)
 
     async def _last_words(self, index: int) -> list[Chunk]:
@@ -95,7 +108,7 @@ class StreamShaper:
             text = await ending.finish()
             self._ended[text_id] = held, text
             if text:
-                tail.append(self._chunk([_choice(text_id[0], _delta(text_id, text), None)]))
+                tail.append(self._chunk([_choice(text_id[0], delta_of(text_id, text), None)]))
         return tail
 
     def _chunk(self, choices: list[dict[str, Any]]) -> Chunk:
@@ -156,18 +169,6 @@ class _Resumed:
 
 def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-
-
-def _delta(text_id: TextId, text: str) -> dict[str, Any]:
-    match text_id[1]:
-        case "tool":
-            return {"tool_calls": [{"index": text_id[2], "function": {"arguments": text}}]}
-        case "custom":
-            return {"tool_calls": [{"index": text_id[2], "custom": {"input": text}}]}
-        case "function_call":
-            return {"function_call": {"arguments": text}}
-        case field:
-            return {field: text}
 
 
 def _says_anything(choices: list[dict[str, Any]]) -> bool:

@@ -6,20 +6,32 @@ dialect.
 
 from __future__ import annotations
 
-from gateway.texts.reply import TextId, chunk_slots, holds_json, reply_slots, reply_texts
+from gateway.texts.reply import (
+    OTHER,
+    TextId,
+    chunk_slots,
+    delta_of,
+    holds_json,
+    reply_slots,
+    reply_texts,
+    without_texts,
+)
 from gateway.texts.request import CONTROL_KEYS, MAX_SLOTS, request_slots
 from gateway.texts.slots import JsonSlot, Slot, write_back
 
 __all__ = [
     "CONTROL_KEYS",
     "MAX_SLOTS",
+    "OTHER",
     "JsonSlot",
     "Slot",
     "TextId",
     "chunk_slots",
+    "delta_of",
     "holds_json",
     "reply_slots",
     "reply_texts",
     "request_slots",
+    "without_texts",
     "write_back",
 ]
