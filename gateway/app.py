@@ -90,6 +90,7 @@ class App:
             recorder=parts.recorder,
             heartbeats=self._heartbeats,
             max_body=parts.config.server.max_body,
+            tells_guards=parts.config.server.guards_header,
         )
 
     def _counting(self) -> CountEndpoint:

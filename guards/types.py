@@ -85,6 +85,16 @@ class Verdict:
     score: float | None = None
     dry_run: bool = False
 
+    @property
+    def label(self) -> str:
+        """A bounded word for what was done, or in a dry run would have been: `redact`, `would_redact`."""
+        return f"would_{self.action.value}" if self.dry_run and self.action is not Action.PASS else self.action.value
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the caller may hear of it."""
+        return not self.dry_run and self.action not in (Action.PASS, Action.LOG)
+
 
 class StreamFilter(Protocol):
     """Guards one growing text (one choice of a streamed reply). Not shared between texts.

@@ -63,6 +63,7 @@ class Server(Section):
     port: Annotated[Integer, Field(ge=0, le=65535)] = 8080  # 0: any free port
     max_body: Size = 10 * 2**20
     state_dir: Path = Path(".sluicegate")  # the admin key's file and the ledger's journal
+    guards_header: bool = True  # tell callers what guards did, in x-sluicegate-guards
     heartbeat: Duration = 15.0  # silence after which a stream gets a comment, so that proxies keep it open
 
 

@@ -45,6 +45,7 @@ from gateway.pipeline.settlement import conclude
 from gateway.routing import difficulty
 from gateway.texts import Slot
 from guards.types import Scope as TextScope
+from guards.types import Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -104,6 +105,7 @@ class SpendingEndpoint:
         recorder: Recorder,
         heartbeats: Heartbeats,
         max_body: int,
+        tells_guards: bool,
     ) -> None:
         self._door = door
         self._authenticator = authenticator
@@ -111,10 +113,11 @@ class SpendingEndpoint:
         self._recorder = recorder
         self._heartbeats = heartbeats
         self._max_body = max_body
+        self._tells_guards = tells_guards
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         record = _new_record(scope, self._door.ENDPOINT)
-        writer = _Writer(self._door, record, send)
+        writer = _Writer(self._door, record, send, self._tells_guards)
         with self._recorder.under_way(record):
             try:
                 await self._serve(scope, receive, record, writer)
@@ -154,10 +157,11 @@ class SpendingEndpoint:
 class _Writer:
     """Writes one answer, and knows whether the caller is still there."""
 
-    def __init__(self, door: Door, record: Record, send: Send) -> None:
+    def __init__(self, door: Door, record: Record, send: Send, tells_guards: bool) -> None:
         self._door = door
         self._record = record
         self._send = send
+        self._tells_guards = tells_guards
         self._stream: StreamEncoder | None = None  # set once its first byte was sent
         self._ended = False
         self.written: float | None = None
@@ -258,7 +262,19 @@ class _Writer:
             headers.append((b"x-sluicegate-cache", record.cache.encode()))
         if record.rates is not None:
             headers += record.rates.headers
+        if self._tells_guards and (told := guards_header(record.verdicts)):
+            headers.append((b"x-sluicegate-guards", told))
         return headers
+
+
+def guards_header(verdicts: Sequence[Verdict]) -> bytes:
+    """What guards did, as far as it is told to callers: `pii;stage=input;action=redact;email=2, ...`."""
+    return ", ".join(
+        f"{verdict.guard};stage={verdict.stage.value};action={verdict.action.value}"
+        + "".join(f";{kind.lower()}={count}" for kind, count in verdict.findings.items())
+        for verdict in verdicts
+        if verdict.is_told
+    ).encode()
 
 
 async def _disconnected(receive: Receive) -> None:

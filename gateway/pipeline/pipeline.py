@@ -26,7 +26,7 @@ from gateway.pipeline.shaping import StreamShaper
 from gateway.pipeline.source import Source
 from gateway.routing.difficulty import DifficultyRouter
 from gateway.routing.router import Model, Router
-from gateway.texts import reply_slots, reply_texts, write_back
+from gateway.texts import reply_slots, reply_texts, without_texts, write_back
 from guards.runner import GuardRunner, RunnerSession
 from guards.types import GuardBlocked, GuardRequest, GuardUnavailable
 
@@ -87,6 +87,7 @@ class Pipeline:
                     session = self._guards.open(GuardRequest(call.tenant), principal.guards)
                     try:
                         await self._guard_input(call, session)
+                        record.verdicts = session.verdicts  # a stream's head tells them
                         record.user, record.tags = call.attribution(principal.tags)
                         record.tags |= decided
                         lookup = self._lookup(call, principal, model)
@@ -152,10 +153,8 @@ class Pipeline:
             write_back(slots)
         except GuardBlocked:
             record.outcome = Outcome.BLOCKED
-            for choice in reply.body["choices"]:
-                choice["message"] = {"role": "assistant", "content": "", "refusal": None}
-                choice["logprobs"] = None
-                choice["finish_reason"] = "content_filter"
+            without_texts(reply.body)
+        record.verdicts = session.verdicts
         bill.settle()
         await writer.reply(reply)
 

@@ -107,9 +107,10 @@ def request_fields(record: Record) -> dict[str, Any]:
             {
                 "guard": verdict.guard,
                 "stage": verdict.stage.value,
-                "action": verdict.action.value,
+                "action": verdict.label,
                 "findings": dict(verdict.findings),
-                "failed": verdict.error is not None,
+                "error": verdict.error,
+                **({} if verdict.score is None else {"score": round(verdict.score, 4)}),
             }
             for verdict in record.verdicts
         ]

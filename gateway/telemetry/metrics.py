@@ -110,7 +110,7 @@ class Metrics:
         self._define_request_metrics()
         self._define_part_metrics()
         self._series: dict[tuple[str, str, str], _Series] = {}
-        self._verdicts: dict[tuple[str, Stage, Action], tuple[Counter, Histogram]] = {}
+        self._verdicts: dict[tuple[str, Stage, str], tuple[Counter, Histogram]] = {}
         self._attempt_counters: dict[tuple[str, str], Counter] = {}
         self._cost_counters: dict[tuple[str, str], Counter] = {}
         self.registry.register(EngineCollector(engines))
@@ -340,14 +340,14 @@ class Metrics:
 
     def _count_verdict(self, verdict: Verdict) -> None:
         guard = verdict.guard if verdict.guard in self._guards else OTHER
-        kept = self._verdicts.get((guard, verdict.stage, verdict.action))
+        kept = self._verdicts.get((guard, verdict.stage, verdict.label))
         if kept is None:
-            stage, action = verdict.stage.value, verdict.action.value
+            stage = verdict.stage.value
             kept = (
-                self._verdict_counts.labels(guard, stage, action),
+                self._verdict_counts.labels(guard, stage, verdict.label),
                 self._guard_duration.labels(guard, stage),
             )
-            self._verdicts[guard, verdict.stage, verdict.action] = kept
+            self._verdicts[guard, verdict.stage, verdict.label] = kept
         kept[0].inc()
         kept[1].observe(verdict.duration)
 

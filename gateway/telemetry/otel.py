@@ -195,10 +195,12 @@ def _verdict_attributes(verdict: Verdict) -> Attributes:
     attributes: Attributes = {
         "sluicegate.guard.name": verdict.guard,
         "sluicegate.guard.stage": verdict.stage.value,
-        "sluicegate.guard.action": verdict.action.value,
+        "sluicegate.guard.action": verdict.label,
         "sluicegate.guard.duration_seconds": verdict.duration,
         "sluicegate.guard.failed": verdict.error is not None,
     }
     for kind, count in verdict.findings.items():
         attributes[f"sluicegate.guard.findings.{kind}"] = count
+    if verdict.score is not None:
+        attributes["sluicegate.guard.score"] = verdict.score
     return attributes

@@ -243,3 +243,47 @@ async def test_logprobs_are_refused_where_a_guard_looks_at_the_reply(
     status, _, body = await gate.post(ask("Hi", logprobs=True))
     assert (status, body["error"]["param"]) == (400, "logprobs")
     assert not upstream.requests
+
+
+TOLD = """
+guards:
+  - {name: mail, kind: pii, entities: [EMAIL], default: true}
+  - {name: cards, kind: pii, entities: [CARD], action: flag, default: true}
+  - {name: quiet, kind: pii, entities: [US_SSN], action: log, default: true}
+  - {name: trial, kind: pii, entities: [IP], action: block, default: true, dry_run: true}
+"""
+EVERYTHING = "ada@example.org 4111 1111 1111 1111 078-05-1120 203.0.113.7"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_what_guards_did_is_told_in_a_header_as_far_as_it_may_be(
+    tmp_path: Path, upstream: ScriptedUpstream, streamed: bool
+) -> None:
+    upstream.answer = (lambda request, body: send_stream(request, [events(["ok"])])) if streamed else None
+    text = config(upstream).split("guards:")[0] + TOLD.lstrip("\n")
+    async with run_gate(tmp_path, text) as gate:
+        body = ask(EVERYTHING, stream=streamed)
+        async with gate.http.post(gate.url + "/v1/chat/completions", json=body, headers=gate.headers) as response:
+            assert response.status == 200
+            told = response.headers["x-sluicegate-guards"]
+            await response.read()
+        assert told == "mail;stage=input;action=redact;email=1, cards;stage=input;action=flag;card=1"
+        counts = await gate.metrics()
+        for guard, action in [("quiet", "log"), ("trial", "would_block"), ("mail", "redact")]:
+            name = f'sluicegate_guard_verdicts_total{{action="{action}",guard="{guard}",stage="input"}}'
+            assert counts[name] == 1
+        assert "203.0.113.7" in upstream.requests[0]["messages"][0]["content"]
+        async with gate.http.get(gate.url + "/v1/models", headers=gate.headers) as response:
+            assert "x-sluicegate-guards" not in response.headers
+
+
+async def test_an_operator_may_keep_it_from_callers(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    async with run_gate(tmp_path, config(upstream, action="redact"), server="guards_header: false") as gate:
+        status, headers, _ = await gate.post(ask(SECRET))
+        assert status == 200 and "x-sluicegate-guards" not in headers
+
+
+async def test_a_blocked_request_says_which_guard_found_what(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    async with run_gate(tmp_path, config(upstream)) as gate:
+        _, headers, _ = await gate.post(ask(SECRET))
+        assert headers["x-sluicegate-guards"] == "watch;stage=input;action=block;email=1"

@@ -76,8 +76,8 @@ def test_a_request_is_one_line_with_what_an_operator_asks_for(lines: Lines) -> N
             {"target": "engine/local", "outcome": "ok"},
         ],
         "verdicts": [
-            {"guard": "pii", "stage": "input", "action": "redact", "findings": {"EMAIL": 2}, "failed": False},
-            {"guard": "pii", "stage": "output", "action": "pass", "findings": {}, "failed": False},
+            {"guard": "pii", "stage": "input", "action": "redact", "findings": {"EMAIL": 2}, "error": None},
+            {"guard": "pii", "stage": "output", "action": "pass", "findings": {}, "error": None},
         ],
     }
 
