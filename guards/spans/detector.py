@@ -12,8 +12,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 CONTEXT = 48  # bytes before a candidate that a detector may read
+KEPT = CONTEXT + 2  # characters kept before a window: a start also looks at the two characters before it
+
+
+class Source(Protocol):
+    """What found a value: a detector, or a recognizer of the configuration."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def canonical(self) -> Callable[[str], str]:
+        """The same string for the same value written differently."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,7 @@ class Span:
 
     start: int
     end: int
-    detector: Detector
+    detector: Source
 
     @property
     def kind(self) -> str:
@@ -67,3 +81,8 @@ def word_before(folded: bytes, start: int, pattern: re.Pattern[bytes]) -> bool:
 def digits_of(value: str) -> str:
     """The digits of a number, as ASCII."""
     return "".join(str(int(char)) for char in value if char.isdecimal())
+
+
+def plain(value: str) -> str:
+    """A canonical form for words: whatever their case and the spaces between them."""
+    return " ".join(value.casefold().split())

@@ -15,6 +15,9 @@ from functools import lru_cache
 OTHER = 0x80  # emoji, symbols, controls: ends every candidate
 LETTER = 0xC0  # a letter of a script that puts spaces between words: part of a word
 IDEOGRAPH = 0xC1  # a letter of a script without spaces: words of other scripts may stand right beside it
+TAKEN = 0x81  # `MARK`: no value holds it
+
+MARK = "\ufdd0"  # stands for what is taken already (see `guards.spans.view`): a code point that is no character
 
 _FULL_WIDTH = range(0xFF01, 0xFF5F)
 _SPACED_SCRIPTS = (range(0x0080, 0x0E00), range(0x10A0, 0x1100), range(0x1E00, 0x2000))
@@ -26,6 +29,8 @@ _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 def _class_of(char: str) -> int:
     """The byte that stands for a character outside ASCII."""
     code = ord(char)
+    if char == MARK:
+        return TAKEN
     if code in _FULL_WIDTH:
         return code - 0xFEE0
     category = unicodedata.category(char)

@@ -1,12 +1,13 @@
-"""The guard of kind `pii`: redacts, blocks or flags personal data on both ways, and restores the caller's
-own.
+"""Guards built on values found in texts (kinds `pii` and `secrets`): they hide, block or flag what is found on both
+ways, and restore the caller's own.
 
-On the way in every value is found in every slot; `redact` puts placeholders in their place. On the way out
-- a placeholder of this request becomes the value it stands for (with `restore`);
+On the way in every value is found in every text; `redact` puts something in its place (`guards.spans.operators`). On
+the way out
+- what stands for a value of this request becomes that value (with `restore`), whatever the text's scope;
 - the caller's own value, should the model write it out, stays: it is the caller's own;
 - any other value was made up or learnt elsewhere by the model: it is masked (`[EMAIL]`), blocked or flagged.
 
-`stages` says where values are looked for. A guard that restores also stands at the output, whatever
+`stages` and `scopes` say where values are looked for. A guard that restores also stands at the output, whatever
 `stages` says; there it then only restores. Without `restore` placeholders reach the caller as they are.
 """
 
@@ -14,80 +15,158 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from guards.base import BaseGuard, Policy
-from guards.spans.detector import Span
-from guards.spans.fold import fold
+from guards.cache import Remembered, ScanCache
+from guards.spans.allow import Allow
+from guards.spans.finder import Finder
+from guards.spans.judge import Judge
+from guards.spans.names import NameFilter
+from guards.spans.operators import Operator, Operators
 from guards.spans.scanner import Scanner
-from guards.spans.stream import PiiStreamFilter
-from guards.spans.vault import Vault
-from guards.types import Action, GuardBlocked, GuardRequest, Scope, Stage, TextSlot, Verdict
+from guards.spans.seek import Hit, Seeker, Sought
+from guards.spans.stream import SpanStreamFilter
+from guards.spans.vault import Vault, lower
+from guards.types import (
+    ALL_SCOPES,
+    Action,
+    GuardBlocked,
+    GuardConfigError,
+    GuardRequest,
+    Scope,
+    Stage,
+    TextSlot,
+    Verdict,
+)
 
-_LONG_TEXT = 10_000  # characters; longer texts are scanned in a thread, so that the loop goes on
-_MOST_PASSES = 16  # over one text; more are only needed by one that was made to need them
+_AT_ONCE = 100  # values that are replaced before others get their turn
 
 ACTIONS = frozenset({Action.REDACT, Action.BLOCK, Action.FLAG, Action.LOG})
 
-_Result = TypeVar("_Result")
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Extras:
+    """What a kind may ask beside the scanner.
 
-class PiiGuard(BaseGuard):
-    """One configured guard; serves all requests at once and keeps nothing of any.
-
-    `secret` keys the nonces of placeholders. Replicas that share it give a conversation the same
-    placeholders.
+    `finder_kinds`: what the finder is asked for; `finder_at`: the key of the configuration that it comes from. `cache`:
+    where to remember what was found in a text; `fingerprint`: all of the configuration that this depends on. `probes`:
+    texts in which a value of that kind must be found, to be tried when the guard is prepared.
     """
 
-    def __init__(self, policy: Policy, restore: bool, scanner: Scanner, secret: bytes) -> None:
+    operators: Operators = field(default_factory=Operators)
+    allow: Allow | None = None
+    finder: Finder | None = None
+    finder_kinds: frozenset[str] = frozenset()
+    finder_at: tuple[str, ...] = ()
+    cache: ScanCache | None = None
+    fingerprint: bytes = b""
+    probes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class SpanGuard(BaseGuard):
+    """One configured guard; serves all requests at once and keeps nothing of any.
+
+    `secret` keys placeholders, hashes and fakes. Replicas that share it give a conversation the same ones.
+    """
+
+    def __init__(
+        self, policy: Policy, restore: bool, scanner: Scanner, secret: bytes, extras: Extras | None = None
+    ) -> None:
         super().__init__(policy)
         self.rewrites = policy.action is Action.REDACT
         self._restore = restore
-        self._scanner = scanner
         self._secret = secret
+        self._extras = extras or Extras()
+        self._scanner = scanner
+        self._seeker = Seeker(scanner, self._extras.allow, self._extras.finder, self._extras.finder_kinds)
 
     @property
     def stages(self) -> frozenset[Stage]:
         return self.policy.stages | ({Stage.OUTPUT} if self._restore else frozenset())
 
-    def open(self, request: GuardRequest) -> PiiSession:
-        return PiiSession(self.policy, self._restore, self._scanner, Vault(self._secret, request.tenant))
+    def scopes(self, stage: Stage) -> frozenset[Scope]:
+        """All of them for a guard that restores: on the way in to know what it must not give out, on the way out to
+        put back."""
+        return ALL_SCOPES if self._restore else self.policy.scopes
+
+    async def prepare(self) -> None:
+        """Load the finder, and find values of the guard's own. Raises GuardConfigError."""
+        if self._extras.finder is not None:
+            try:
+                await self._extras.finder.prepare()
+            except GuardConfigError as error:
+                raise GuardConfigError(str(error), (*self._extras.finder_at, *error.at)) from None
+        for kind, texts in self._extras.probes.items():
+            for text in texts:
+                if kind not in {span.kind for span in self._scanner.find(text)}:
+                    raise GuardConfigError(f"guard {self.name!r} does not find its own {kind}")
+
+    async def close(self) -> None:
+        if self._extras.finder is not None:
+            await self._extras.finder.close()
+
+    def open(self, request: GuardRequest) -> SpanSession:
+        cache = self._extras.cache
+        return SpanSession(
+            self.policy,
+            self._restore,
+            self._scanner,
+            self._seeker,
+            self._extras,
+            Vault(self._secret, request.tenant),
+            Remembered(cache, self._extras.fingerprint, request.tenant) if cache is not None else None,
+        )
 
 
-class PiiSession:
+class SpanSession:
     """One request: its vault, and what was found."""
 
-    def __init__(self, policy: Policy, restore: bool, scanner: Scanner, vault: Vault) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        restore: bool,
+        scanner: Scanner,
+        seeker: Seeker,
+        extras: Extras,
+        vault: Vault,
+        remembered: Remembered[Sought] | None,
+    ) -> None:
         self._policy = policy
         self._restore = restore
         self._scanner = scanner
+        self._seeker = seeker
+        self._extras = extras
         self._vault = vault
+        self._remembered = remembered
         self._streamed: Counter[str] = Counter()
 
-    async def check_input(self, slots: Sequence[TextSlot]) -> Verdict:
-        """Replace every value by its placeholder. Raises GuardBlocked.
+    def __repr__(self) -> str:
+        return f"<SpanSession of {self._policy.name}>"
 
-        That includes a text in which new values keep turning up; see `_redact`.
+    async def check_input(self, slots: Sequence[TextSlot]) -> Verdict:
+        """Put something in the place of every value. Raises GuardBlocked.
+
+        That includes a text in which new values keep turning up; see `guards.spans.seek`.
         """
         if Stage.INPUT not in self._policy.stages:
             return self._policy.verdict(Stage.INPUT, {})
-        texts = [slot.text for slot in slots]
-        found = [await self._scan(text) for text in texts]
-        counts = Counter(span.kind for spans in found for span in spans)
+        looked_at = [slot for slot in slots if slot.scope in self._policy.scopes]
+        found = [await self._seeker.seek(slot.text, slot.context, self._remembered) for slot in looked_at]
+        counts = Counter(hit.kind for sought in found for hit in sought.hits)
         verdict = self._policy.verdict(Stage.INPUT, counts)
         if verdict.action is Action.BLOCK:
             raise GuardBlocked(verdict)
+        if self._policy.action is Action.REDACT and not all(sought.complete for sought in found):
+            raise GuardBlocked(replace(verdict, action=Action.BLOCK))
+        if self._extras.finder is not None:
+            self._vault.learn_words(slot.text for slot in slots)
         if verdict.action is Action.REDACT:
-            self._vault.avoid(texts)
-            for slot, text, spans in zip(slots, texts, found, strict=True):
-                if spans:
-                    slot.text = await self._redact(text, spans, counts)
-            return self._policy.verdict(Stage.INPUT, counts)
-        for text, spans in zip(texts, found, strict=True):
-            for span in spans:
-                self._vault.learn(span.detector.canonical(text[span.start : span.end]))
+            await self._redact(slots, [(slot, sought.hits) for slot, sought in zip(looked_at, found, strict=True)])
+        else:
+            for slot, sought in zip(looked_at, found, strict=True):
+                self._learn(slot.text, sought.hits)
         return verdict
 
     async def check_output(self, slots: Sequence[TextSlot]) -> Verdict:
@@ -95,57 +174,103 @@ class PiiSession:
         counts: Counter[str] = Counter()
         for slot in slots:
             text = slot.text
-            stream = self._filter(counts)
-            guarded = await _in_thread_if_long(text, stream.process_whole)
+            stream = self._filter(slot.scope, counts, whole=True)
+            if slot.context:
+                stream.begin(slot.context)
+            guarded = await stream.whole(text)
             if guarded != text:
                 slot.text = guarded
         return self._policy.verdict(Stage.OUTPUT, counts)
 
-    def open_stream(self, scope: Scope) -> PiiStreamFilter:
-        return self._filter(self._streamed)
+    def open_stream(self, scope: Scope) -> SpanStreamFilter:
+        return self._filter(scope, self._streamed, whole=False)
 
     def stream_verdict(self) -> Verdict:
         return self._policy.verdict(Stage.OUTPUT, self._streamed)
 
-    async def _scan(self, text: str) -> list[Span]:
-        return await _in_thread_if_long(text, lambda whole: list(self._scanner.spans(fold(whole))))
+    def _learn(self, text: str, hits: Iterable[Hit]) -> None:
+        for hit in hits:
+            self._vault.learn(hit.canonical(text[hit.start : hit.end]))
 
-    async def _redact(self, text: str, spans: Sequence[Span], counts: Counter[str]) -> str:
-        """`text` with placeholders, until nothing more is found in it.
+    async def _redact(self, slots: Sequence[TextSlot], found: Sequence[tuple[TextSlot, Sequence[Hit]]]) -> None:
+        texts = [slot.text for slot in slots]
+        self._vault.avoid(texts)
+        hider = _Hider(self._vault, self._extras.operators, texts)
+        hidden = [(slot, await hider.hidden(slot.text, hits)) for slot, hits in found if hits]
+        if not all(hider.comes_back(text, places) for _, (text, places) in hidden):
+            self._vault.forget_fakes()
+            hider.fakes = False
+            hidden = [(slot, await hider.hidden(slot.text, hits)) for slot, hits in found if hits]
+        for slot, (text, _) in hidden:
+            slot.text = text
 
-        A placeholder may lay bare what was glued to its value. Looking again also makes sure that a reply
-        which repeats the redacted text is restored to the very text: nothing in it is left to be masked.
-        """
-        for _ in range(_MOST_PASSES):
-            text = self._replace(text, spans)
-            spans = await self._scan(text)
-            if not spans:
-                return text
-            counts.update(span.kind for span in spans)
-        raise GuardBlocked(replace(self._policy.verdict(Stage.INPUT, counts), action=Action.BLOCK))
+    def _filter(self, scope: Scope, counts: Counter[str], *, whole: bool) -> SpanStreamFilter:
+        looks = Stage.OUTPUT in self._policy.stages and scope in self._policy.scopes
+        extras = self._extras
+        judge = Judge(self._policy.name, self._policy.action, self._vault, extras.operators, extras.allow, counts)
+        names: NameFilter | None = None
+        if looks and extras.finder is not None:
+            names = NameFilter(judge, extras.finder, extras.finder_kinds, whole=whole)
+        return SpanStreamFilter(judge, self._scanner if looks else None, self._restore, names)
 
-    def _replace(self, text: str, spans: Sequence[Span]) -> str:
+
+class _Hider:
+    """Puts something in the place of the values of one request's texts."""
+
+    def __init__(self, vault: Vault, operators: Operators, texts: Sequence[str]) -> None:
+        self._vault = vault
+        self._operators = operators
+        self._texts = texts
+        self._lower: str | None = None
+        self.fakes = True
+
+    async def hidden(self, text: str, hits: Sequence[Hit]) -> tuple[str, list[tuple[int, int]]]:
+        """The text, and the places in it of all that has to come back."""
         pieces: list[str] = []
-        position = 0
-        for span in spans:
-            value = text[span.start : span.end]
-            placeholder = self._vault.placeholder(span.kind, value, span.detector.canonical(value))
-            pieces += (text[position : span.start], placeholder)
-            position = span.end
-        return "".join((*pieces, text[position:]))
+        places: list[tuple[int, int]] = []
+        position = size = 0
+        for count, hit in enumerate(hits, start=1):
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            pieces.append(text[position : hit.start])
+            size += hit.start - position
+            stands, comes_back = self._stand_in(hit.kind, text[hit.start : hit.end], hit)
+            pieces.append(stands)
+            if comes_back:
+                places.append((size, size + len(stands)))
+            size += len(stands)
+            position = hit.end
+        return "".join((*pieces, text[position:])), places
 
-    def _filter(self, counts: Counter[str]) -> PiiStreamFilter:
-        return PiiStreamFilter(
-            name=self._policy.name,
-            action=self._policy.action,
-            scanner=self._scanner if Stage.OUTPUT in self._policy.stages else None,
-            vault=self._vault,
-            restore=self._restore,
-            counts=counts,
-        )
+    def comes_back(self, hidden: str, places: Sequence[tuple[int, int]]) -> bool:
+        """Whether what stands for values is found in the text again, and nothing else is taken for it: fakes may run
+        into their neighbours."""
+        if not self._vault.has_fakes:
+            return True
+        return [(start, end) for start, end, _ in self._vault.find(hidden, 0, len(hidden))] == places
 
+    def _stand_in(self, kind: str, value: str, hit: Hit) -> tuple[str, bool]:
+        vault = self._vault
+        canonical = hit.canonical(value)
+        treatment = self._operators.of(kind)
+        match treatment.operator:
+            case Operator.FAKE if self.fakes:
+                made = vault.fake(kind, value, canonical, self._folded_texts())
+                if made is not None:
+                    vault.learn_fake(hit.canonical(made), value)
+                    return made, True
+            case Operator.MASK:
+                vault.learn(canonical)
+                return treatment.masked(value), False
+            case Operator.HASH:
+                vault.learn(canonical)
+                return vault.hashed(kind, canonical), False
+            case Operator.DROP:
+                vault.learn(canonical)
+                return "", False
+        return vault.placeholder(kind, value, canonical), True
 
-async def _in_thread_if_long(text: str, work: Callable[[str], _Result]) -> _Result:
-    if len(text) > _LONG_TEXT:
-        return await asyncio.to_thread(work, text)
-    return work(text)
+    def _folded_texts(self) -> str:
+        if self._lower is None:
+            self._lower = "\n".join(map(lower, self._texts))
+        return self._lower

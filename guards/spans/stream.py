@@ -7,116 +7,149 @@ whole text would be, however it was cut.
 
 What is held: a word is held until it ends, since an address may begin with it; a number and the separators
 after it, until something else follows; `[` only while this request's placeholders begin like that. Never
-more than `LOOK_BACK` characters. Characters already sent stay in the buffer as context, nothing else does.
+more than `look_back` characters. Characters already sent stay as context, nothing else does.
+
+What stands for one of the caller's values is found first, and detectors see a mark in its place: no value reaches
+into it, and what is put there is looked at by nobody.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from guards.pii.detectors import DETECTORS
-from guards.spans.detector import CONTEXT, Detector
-from guards.spans.fold import fold
+from guards.spans.detector import KEPT, Source
+from guards.spans.fold import MARK
+from guards.spans.judge import Judge, Piece
+from guards.spans.names import NameFilter
+from guards.spans.reading import kept_before
 from guards.spans.scanner import Scanner
-from guards.spans.vault import Vault
-from guards.types import Action, GuardBlocked, Stage, Verdict
-
-LOOK_BACK = max(detector.longest_tail for detector in DETECTORS)
-_KEPT = CONTEXT + 2  # a start also looks at the two characters before it
+from guards.spans.turns import Pace, is_short
 
 
-class PiiStreamFilter:
+class SpanStreamFilter:
     """Restores and masks one growing text.
 
-    `scanner` None: values are not looked for. `counts` receives what was found, by kind.
+    `scanner` None: values are not looked for. `names` None: nor is anything that takes a finder.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        action: Action,
-        scanner: Scanner | None,
-        vault: Vault,
-        restore: bool,
-        counts: Counter[str],
-    ) -> None:
-        self._name = name
-        self._action = action
+    def __init__(self, judge: Judge, scanner: Scanner | None, restore: bool, names: NameFilter | None) -> None:
+        self._judge = judge
         self._scanner = scanner
-        self._vault = vault
         self._restore = restore
-        self._counts = counts
-        self._buffer = ""
-        self._sent = 0  # characters of the buffer that have left and are context now
+        self._names = names
+        self._context = ""  # what left last, or stands before the text, with marks
+        self._held = ""
 
     @property
     def held(self) -> str:
-        return self._buffer[self._sent :]
+        return (self._names.held if self._names else "") + self._held
+
+    @property
+    def look_back(self) -> int:
+        """Characters that may be held, at most."""
+        pattern = self._scanner.look_back if self._scanner else 0
+        restored = self._judge.vault.look_back if self._restore else 0
+        return pattern + restored + (self._names.look_back if self._names else 0)
+
+    def begin(self, context: str) -> None:
+        """`context`: what stands right before the text."""
+        self._context = context[-KEPT:]
 
     async def feed(self, text: str) -> str:
         """Take the next piece; return what is decided. Raises GuardBlocked."""
-        self._buffer += text
-        return self._process(final=False)
+        return await self._take(text, final=False)
 
     async def finish(self) -> str:
         """Return what was held back. Raises GuardBlocked."""
-        return self._process(final=True)
+        return await self._take("", final=True)
 
-    def process_whole(self, text: str) -> str:
+    async def whole(self, text: str) -> str:
         """Guard a text that is complete, without waiting. Raises GuardBlocked."""
-        self._buffer += text
-        return self._process(final=True)
+        return await self._take(text, final=True)
 
-    def _process(self, *, final: bool) -> str:
-        text, begin = self._buffer, self._sent
-        folded = fold(text) if self._scanner else b""
-        limit = len(text)
-        if not final:
-            if self._scanner:
-                limit = self._scanner.undecided(folded, begin)
-            if self._restore:
-                limit = min(limit, self._vault.undecided(text, begin))
-        pieces: list[str] = []
-        position = begin
-        for start, end, replacement in self._replacements(text, folded, begin, limit):
-            pieces += (text[position:start], replacement)
-            position = end
-        if position < limit:
-            pieces.append(text[position:limit])
-            position = limit
-        dropped = max(0, position - _KEPT)
-        self._buffer, self._sent = text[dropped:], position - dropped
-        return "".join(pieces)
+    async def _take(self, text: str, *, final: bool) -> str:
+        if is_short(text):
+            self._held += text
+            return await self._named(self._decide(final=final), final=final)
+        out: list[str] = []
+        pace = Pace()
+        start = 0
+        while start < len(text):
+            end = start + pace.size
+            self._held += text[start:end]
+            last = final and end >= len(text)
+            pieces = await pace.take(lambda last=last: self._decide(final=last))  # type: ignore[misc]
+            out.append(await self._named(pieces, final=last))
+            start = end
+        return "".join(out)
 
-    def _replacements(self, text: str, folded: bytes, begin: int, limit: int) -> Iterator[tuple[int, int, str]]:
-        """The values and placeholders in the text, in order: start, end, what stands there from now on.
+    async def _named(self, pieces: list[Piece], *, final: bool) -> str:
+        if self._names is None:
+            return "".join(piece.out for piece in pieces)
+        return await self._names.feed(pieces, final=final)
 
-        A value that stays is among them: the next one may begin only after it.
-
-        A value never reaches into a placeholder: no value holds a bracket, and none begins inside of one.
-        """
-        found: list[tuple[int, int, Detector | str]] = []
+    def _decide(self, *, final: bool) -> list[Piece]:
+        """What is decided of the held text. Raises GuardBlocked."""
+        text = self._held
+        known = len(text)  # what lies behind may still become something that stands for a value
+        marks: list[tuple[int, int, str]] = []
         if self._restore:
-            found += self._vault.find(text, begin, limit)
-        if self._scanner:
-            found += ((span.start, span.end, span.detector) for span in self._scanner.spans(folded, begin, limit))
-        found.sort(key=lambda item: item[0])
-        for start, end, what in found:
-            if isinstance(what, str):
-                yield start, end, what
+            if not final:
+                known = self._judge.vault.undecided(text, 0)
+            marks = _apart(self._judge.vault.find(text, 0, known))
+        view, found = self._context, []
+        first, position = len(view), 0
+        for start, end, value in marks:
+            view += text[position:start] + MARK
+            found.append(_Found(len(view) - 1, len(view), Piece(text[start:end], value, True)))
+            position = end
+        view += text[position:known]
+        cut = len(view)
+        if self._scanner and first < cut:
+            if not final:
+                cut = self._scanner.open_from(view, first)
+            for span in self._scanner.find(view, first, cut):
+                found.append(_Found(span.start, span.end, span.detector))
+                cut = max(cut, span.end)
+            found.sort(key=lambda item: item.start)
+        self._context = view[kept_before(view, cut) : cut]
+        if not found:
+            self._held = text[cut - first :]
+            return [Piece(text[: cut - first], text[: cut - first], False)]
+        pieces = [*self._pieces(view, first, cut, found)]
+        self._held = text[sum(len(piece.raw) for piece in pieces) :]
+        return pieces
+
+    def _pieces(self, view: str, begin: int, end: int, found: Sequence[_Found]) -> Iterator[Piece]:
+        """`view[begin:end]` with everything found in its place. Raises GuardBlocked."""
+        for item in found:
+            if item.start >= end:
+                break
+            if begin < item.start:
+                yield Piece(view[begin : item.start], view[begin : item.start], False)
+            if isinstance(item.what, Piece):
+                yield item.what
             else:
-                yield start, end, self._judge(what, text[start:end])
+                value = view[item.start : item.end]
+                yield Piece(value, self._judge.value(item.what.kind, value, item.what.canonical), True)
+            begin = item.end
+        if begin < end:
+            yield Piece(view[begin:end], view[begin:end], False)
 
-    def _judge(self, detector: Detector, value: str) -> str:
-        """What stands in the place of a value. Raises GuardBlocked."""
-        if self._vault.owns(detector.canonical(value)):
-            return value
-        self._counts[detector.kind] += 1
-        if self._action is Action.BLOCK:
-            raise GuardBlocked(self._verdict())
-        return f"[{detector.kind}]" if self._action is Action.REDACT else value
 
-    def _verdict(self) -> Verdict:
-        return Verdict(guard=self._name, stage=Stage.OUTPUT, action=self._action, findings=dict(self._counts))
+class _Found(NamedTuple):
+    """What is at `view[start:end]`: a value (found by `what`), or what stands for one (with what comes of it)."""
+
+    start: int
+    end: int
+    what: Source | Piece
+
+
+def _apart(marks: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Without those that begin inside of another."""
+    out: list[tuple[int, int, str]] = []
+    for mark in marks:
+        if not out or mark[0] >= out[-1][1]:
+            out.append(mark)
+    return out

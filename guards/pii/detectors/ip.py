@@ -16,8 +16,10 @@ _V4 = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}(?![0-9A-Za-z_])(?!\.\d)(?!\-[A-Za-z]
 _V4_START = re.compile(rb"(?<![0-9A-Za-z_])(?<!\d\.)(?=\d{1,3}(?:\.\d{1,3}){3})")
 _NOT_AN_ADDRESS = re.compile(
     rb"(?<![a-z])(?:v|ver|versions?|releases?|build|firmware|rev|revision|sections?|chapter|clause|article|figure)"
-    rb"(?:[ \"':=.#*`_\-]{0,4}(?:is|to|from|number))?[ \"':=.#*`_\-]{0,4}\Z|[=<>~!^]=? ?\Z"
+    rb"(?:[ \"':=.#*`_\-]{0,4}(?:is|to|from|number))?[ \"':=.#*`_\-]{0,4}\Z|(?:[=<>~!]=|~>|\^) ?\Z"
+    rb"|(?:oid|object ?identifier)s?[ \"':=(.]{0,4}\Z"
 )
+_OID = re.compile(rb"2\.5\.(?:4|8|29)\.|1\.3\.6\.1(?![0-9])")  # object identifiers of X.500 and of SNMP
 _PRODUCT = re.compile(rb"[a-z0-9]/\Z")  # Chrome/120.0.0.0
 
 _V6_RUN = re.compile(rb"[0-9A-Fa-f:.]{3,45}")
@@ -32,7 +34,7 @@ _LONGEST_V6 = 45
 
 def _v4_end(folded: bytes, start: int) -> int | None:
     match = _V4.match(folded, start)
-    if match is None or word_before(folded, start, _NOT_AN_ADDRESS):
+    if match is None or _OID.match(folded, start) or word_before(folded, start, _NOT_AN_ADDRESS):
         return None
     try:
         address = IPv4Address(match.group().decode("ascii"))
@@ -70,7 +72,7 @@ def _canonical(value: str) -> str:
 
 IPV4 = Detector(
     kind="IP",
-    gate=rb"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
+    gate=rb"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
     starts=starts_of(_V4_START),
     end=_v4_end,
     tail=NUMBER_TAIL,
@@ -81,7 +83,7 @@ IPV4 = Detector(
 
 IPV6 = Detector(
     kind="IP",
-    gate=rb"::|(?:[0-9A-Fa-f]{1,4}:){6}",
+    gate=rb"::|(?:^|[^0-9A-Za-z:])(?:[0-9A-Fa-f]{1,4}:){4}",
     starts=starts_of(_V6_START),
     end=_v6_end,
     tail=re.compile(rb"(?<![0-9A-Za-z_:.])[0-9A-Fa-f:][0-9A-Fa-f:.]{0,%d}\Z" % (_LONGEST_V6 - 1)),
