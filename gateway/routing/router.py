@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from billing.prices import Price
 from gateway.errors import ModelNotFound, NotPermitted
-from gateway.pipeline.call import Call
+from gateway.pipeline.call import Call, Operation
 from gateway.routing.balance import Routing, ordered
 from gateway.routing.state import TargetState
 from gateway.tokens import TokenCounter
@@ -127,6 +127,11 @@ class Router:
         if may_use is not None and not may_use(name):
             raise NotPermitted(f"This key may not use the model {name!r}.", param="model")
         return model
+
+    def serves(self, name: str, operation: Operation) -> bool:
+        """Whether there is a model of that name with a target of its own for the operation."""
+        model = self._models.get(name)
+        return model is not None and any(operation in target.upstream.operations for target in model.targets)
 
     def candidates(self, model: Model, at: datetime, call: Call) -> list[Candidate]:
         """Every target that may answer, however those before it fail; priced as of `at` (aware).
