@@ -57,6 +57,7 @@ class BaseGuard:
     """A guard that looks and does not rewrite, needs nothing loaded and nothing closed. Subclasses add `open`."""
 
     rewrites = False
+    asks_models = False
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy

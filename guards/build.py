@@ -16,7 +16,19 @@ Build = Callable[[GuardSpec, Resources], Guard]
 # Each module has a function `build(spec, resources)`.
 KINDS: Mapping[str, str] = {
     "pii": "guards.pii.build",
+    "secrets": "guards.secrets.build",
+    "injection": "guards.injection.build",
+    "content": "guards.content.build",
+    "topics": "guards.topics.build",
+    "schema": "guards.schema.build",
+    "leak": "guards.leak.build",
+    "grounded": "guards.grounded.build",
+    "judge": "guards.judge.build",
+    "nemo": "guards.nemo.build",
 }
+
+SECONDS = 2.0  # that one call may wait
+SECONDS_TO_ASK = 20.0  # the same for guards that ask a language model
 
 
 def build_guard(spec: GuardSpec, resources: Resources | None = None) -> Guard:
@@ -29,7 +41,7 @@ def build_guard(spec: GuardSpec, resources: Resources | None = None) -> Guard:
         raise GuardConfigError(f'unknown kind "{spec.kind}"; known: {", ".join(KINDS)}', ("kind",))
     if not spec.name:
         raise GuardConfigError("a guard needs a name", ("name",))
-    if spec.timeout <= 0:
+    if spec.timeout is not None and spec.timeout <= 0:
         raise GuardConfigError(f"timeout is {spec.timeout:g} s; it must be more than 0", ("timeout",))
     build: Build = importlib.import_module(module).build
     return build(spec, resources or Resources())
@@ -37,11 +49,12 @@ def build_guard(spec: GuardSpec, resources: Resources | None = None) -> Guard:
 
 def install(spec: GuardSpec, resources: Resources) -> Installed:
     """One guard, and how it is run. Raises GuardConfigError."""
+    guard = build_guard(spec, resources)
     return Installed(
-        build_guard(spec, resources),
+        guard,
         default=spec.default,
         on_error=spec.on_error,
-        timeout=spec.timeout,
+        timeout=spec.timeout or (SECONDS_TO_ASK if guard.asks_models else SECONDS),
         dry_run=spec.dry_run,
     )
 

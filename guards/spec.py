@@ -46,7 +46,7 @@ class GuardSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     default: bool = False
     on_error: OnError = OnError.BLOCK
     dry_run: bool = False
-    timeout: float = 2.0
+    timeout: float | None = None
     options: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 

@@ -194,6 +194,11 @@ class Guard(Protocol):
         """Whether it may change texts. Guards that do not are run side by side."""
         ...
 
+    @property
+    def asks_models(self) -> bool:
+        """Whether it asks language models, which takes seconds."""
+        ...
+
     def scopes(self, stage: Stage) -> frozenset[Scope]:
         """The texts it is shown at a stage; the others it never sees."""
         ...

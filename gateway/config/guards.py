@@ -30,7 +30,7 @@ class Guard(Section):
     default: bool = False
     on_error: OnError = OnError.BLOCK
     dry_run: bool = False
-    timeout: Duration = 2.0
+    timeout: Duration | None = None
 
     def to_spec(self) -> GuardSpec:
         """The guards' own form."""

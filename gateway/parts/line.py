@@ -22,6 +22,7 @@ from gateway.admission.admission import Admission
 from gateway.admission.seeding import Seeder
 from gateway.admission.stores.base import LimitStore
 from gateway.config import Config
+from gateway.moderation import moderation_candidate
 from gateway.parts.cache import hold_cache
 from gateway.parts.guards import prepare_guards
 from gateway.parts.limits import open_admission
@@ -29,6 +30,7 @@ from gateway.parts.models import open_models, price_book
 from gateway.parts.shared import Shared
 from gateway.parts.states import Standing, standings, watch_targets
 from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.recorder import Recorder
 from gateway.pipeline.settlement import Settlement
 from gateway.routing.catalogue import Catalogue
 from gateway.routing.difficulty import build_difficulty_routers
@@ -114,6 +116,8 @@ async def open_line(config: Config, guards: GuardRunner, base: Base, before: Lin
             rng=base.rng,
             cache=await hold_cache(config, base.shared, stack),
             difficulty=await asyncio.to_thread(build_difficulty_routers, config),
+            recorder=Recorder(base.metrics, base.tracer),
+            moderation=moderation_candidate(guards),
         )
         return Line(config, guards, known, book, router, admission, pipeline, stack.pop_all())
 

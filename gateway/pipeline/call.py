@@ -57,6 +57,14 @@ class Call:
     include_usage: bool = False  # the caller asked for a usage chunk at the end of the stream
     tags: dict[str, str] = field(default_factory=dict)  # from the header
 
+    @property
+    def reply_schema(self) -> dict[str, Any] | None:
+        """The JSON schema that the caller asks of the reply, if it asks for one."""
+        asked = self.body.get("response_format")
+        named = asked.get("json_schema") if isinstance(asked, dict) else None
+        schema = named.get("schema") if isinstance(named, dict) else None
+        return schema if isinstance(schema, dict) else None
+
     def attribution(self, own: dict[str, str]) -> tuple[str | None, dict[str, str]]:
         """The user and tags this call is booked to. Read after the input guards: what they hid stays hidden.
 

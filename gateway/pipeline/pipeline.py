@@ -17,15 +17,17 @@ from gateway.admission.admission import Admission
 from gateway.admission.principals import Principal
 from gateway.cache.exact import ANYTHING, ExactCache, Lookup
 from gateway.errors import GuardBlockedRequest, GuardUnavailableError, Unsupported
+from gateway.guarding.models import GuardModels
 from gateway.pipeline.answer import Chunk, Reply
 from gateway.pipeline.attempts import Attempts
-from gateway.pipeline.call import Call
+from gateway.pipeline.call import Call, Operation
 from gateway.pipeline.record import Outcome, Record
+from gateway.pipeline.recorder import Recorder
 from gateway.pipeline.settlement import Bill, Settlement
 from gateway.pipeline.shaping import StreamShaper
 from gateway.pipeline.source import Source
 from gateway.routing.difficulty import DifficultyRouter
-from gateway.routing.router import Model, Router
+from gateway.routing.router import Candidate, Model, Router
 from gateway.texts import reply_slots, reply_texts, without_texts, write_back
 from guards.runner import GuardRunner, RunnerSession
 from guards.types import GuardBlocked, GuardRequest, GuardUnavailable
@@ -46,7 +48,10 @@ class ReplyWriter(Protocol):
 
 
 class Pipeline:
-    """`rng` drives back-off jitter; the router has its own. `difficulty`: of the models that route by it, by name."""
+    """`rng` drives back-off jitter; the router has its own. `difficulty`: of the models that route by it, by name.
+
+    `moderation`: what answers moderations that no model can; see `gateway.moderation`.
+    """
 
     def __init__(
         self,
@@ -58,6 +63,8 @@ class Pipeline:
         rng: random.Random,
         cache: ExactCache | None = None,
         difficulty: Mapping[str, DifficultyRouter] = MappingProxyType({}),
+        recorder: Recorder | None = None,
+        moderation: Candidate | None = None,
     ) -> None:
         self._router = router
         self._guards = guards
@@ -66,16 +73,30 @@ class Pipeline:
         self._rng = rng
         self._cache = cache
         self._difficulty = difficulty
+        self._moderation = moderation
+        self._models = GuardModels(
+            find=lambda name, asked: self._chosen(router.find(name, None), asked)[0],
+            router=router,
+            admission=admission,
+            settlement=settlement,
+            rng=rng,
+            recorder=recorder,
+        )
 
     async def serve(self, call: Call, principal: Principal, record: Record, writer: ReplyWriter) -> None:
         """Answer one call. Raises GateError for all that goes wrong, also after the first byte was written."""
         call.tenant = principal.tenant
-        model, decided = self._chosen(self._router.find(call.model, principal.may_use), call)
-        candidates = [
-            candidate
-            for candidate in self._router.candidates(model, record.started_at, call)
-            if call.operation in candidate.target.upstream.operations
-        ]
+        decided: dict[str, str] = {}
+        own = self._own_answer(call)
+        if own is not None:
+            model, candidates = own.model, [own]
+        else:
+            model, decided = self._chosen(self._router.find(call.model, principal.may_use), call)
+            candidates = [
+                candidate
+                for candidate in self._router.candidates(model, record.started_at, call)
+                if call.operation in candidate.target.upstream.operations
+            ]
         if not candidates:
             raise Unsupported(f"The model {call.model!r} does not serve {call.endpoint}.", param="model")
         attempts = Attempts(candidates, record, self._rng)
@@ -84,21 +105,33 @@ class Pipeline:
             record.rates = hold.rates
             with self._settlement.bill(call, record, hold) as bill:
                 try:
-                    session = self._guards.open(GuardRequest(call.tenant), principal.guards)
+                    models = self._models.open(call, principal, record, model)
+                    if own is not None:
+                        session = RunnerSession([])
+                    else:
+                        session = self._guards.open(GuardRequest(call.tenant, models=models), principal.guards)
                     try:
                         await self._guard_input(call, session)
                         record.verdicts = session.verdicts  # a stream's head tells them
                         record.user, record.tags = call.attribution(principal.tags)
                         record.tags |= decided
-                        lookup = self._lookup(call, principal, model)
+                        models.attributed()
+                        lookup = None if own else self._lookup(call, principal, model)
                         with lookup or nullcontext():
                             answer = self._stream if call.stream else self._whole
                             await answer(call, Source(attempts, lookup), session, bill, writer)
                     finally:
                         record.verdicts = session.verdicts
+                        models.close()
                 except GuardUnavailable as error:
                     name = error.verdict.guard
                     raise GuardUnavailableError(f"The guard {name!r} is unavailable.") from None
+
+    def _own_answer(self, call: Call) -> Candidate | None:
+        """What answers a moderation that no configured model of the asked name can."""
+        if call.operation is not Operation.MODERATIONS or self._router.serves(call.model, call.operation):
+            return None
+        return self._moderation
 
     def _chosen(self, asked: Model, call: Call) -> tuple[Model, dict[str, str]]:
         """The model that serves, and tags that tell why. Another than the asked one where that routes by difficulty."""

@@ -7,10 +7,11 @@ last byte; leaving the context settles what has not been.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from decimal import Decimal
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 import structlog
@@ -32,7 +33,16 @@ from gateway.tokens import MESSAGE_TOKENS, TokenCounter
 log = structlog.get_logger(__name__)
 
 NOT_WORKED_ON = frozenset({"refused", "busy", "unreachable"})  # outcomes of attempts that limits do not count
+_FREE = Price.free()
 CLIENT_CLOSED = 499  # nginx's number for a caller that left; it is logged, never sent
+
+
+class Rows(Protocol):
+    """Where a bill writes its rows: the ledger, or whoever writes them there later."""
+
+    def record(self, entry: UsageEntry) -> None:
+        """Raises JournalError."""
+        ...
 
 
 class Bill:
@@ -41,7 +51,7 @@ class Bill:
     Where it told nothing, what it `said` is counted by `counter`, and the row says so.
     """
 
-    def __init__(self, ledger: Ledger, withhold: bool, call: Call, record: Record, hold: Hold) -> None:
+    def __init__(self, ledger: Rows, withhold: bool, call: Call, record: Record, hold: Hold) -> None:
         self._ledger = ledger
         self._withhold = withhold
         self._call = call
@@ -100,15 +110,18 @@ class Bill:
         outcomes = {attempt.outcome for attempt in record.attempts}
         if outcomes <= {"refused"} and not self._free:
             return  # nobody worked on it: a refusal costs nothing and is no use, in limits neither
-        own = _billable(cost(usage, record.price or Price.free()), record)
+        own = record.cost = _billable(cost(usage, record.price or _FREE), record)
+        used = usage
         beside = [
-            (attempt, attempt.usage, _billable(cost(attempt.usage, attempt.price or Price.free()), record))
+            (attempt, attempt.usage, _billable(cost(attempt.usage, attempt.price or _FREE), record))
             for attempt in record.attempts
             if attempt.usage is not None
         ]
-        record.cost = _billable(own + sum((paid for _, _, paid in beside), Decimal(0)), record)
+        if beside:
+            record.cost = _billable(own + sum((paid for _, _, paid in beside), Decimal(0)), record)
+            used = total([usage, *(used for _, used, _ in beside)])
         if self._free or not outcomes <= NOT_WORKED_ON:
-            self._hold.settle(total([usage, *(used for _, used, _ in beside)]), record.cost)
+            self._hold.settle(used, record.cost)
         try:
             self._ledger.record(entry(record, usage, own))
             for attempt, used, paid in beside:
@@ -151,8 +164,20 @@ class Settlement:
         if self._withhold and not self._ledger.writable:
             raise StorageUnavailable("Usage records cannot be written right now; try again.")
 
-    def bill(self, call: Call, record: Record, hold: Hold) -> Bill:
-        return Bill(self._ledger, self._withhold, call, record, hold)
+    def bill(self, call: Call, record: Record, hold: Hold, *, rows: Rows | None = None) -> Bill:
+        """`rows` takes what is billed, in the ledger's place; it has to `write` it."""
+        return Bill(rows or self._ledger, self._withhold, call, record, hold)
+
+    def write(self, rows: Iterable[UsageEntry]) -> None:
+        """Rows that were billed before. Raises StorageUnavailable if one cannot be written."""
+        failed = False
+        for row in rows:
+            try:
+                self._ledger.record(row)
+            except JournalError:
+                failed = True
+        if failed and self._withhold:
+            raise StorageUnavailable("A usage record could not be written, so the answer is withheld.")
 
 
 def conclude(record: Record, error: BaseException) -> None:

@@ -8,8 +8,10 @@ The `gen_ai_*` metrics, their attributes and their buckets are those of OpenTele
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -40,6 +42,7 @@ OPERATIONS = {
     "responses": "chat",
     "messages": "chat",
     "moderations": "moderation",
+    "guard": "chat",  # what guards ask models
 }
 ATTEMPT_OUTCOMES = (
     "ok", "error", "timeout", "unreachable", "busy", "broken", "refused", "cancelled", "hedged", "content_filter",
@@ -72,6 +75,7 @@ OUTPUT_TOKEN_BUCKETS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5,
 OVERHEAD_BUCKETS = [0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.0125, 0.025, 0.05, 0.1, 0.25, 1]
 GUARD_BUCKETS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1]
 
+_NO_STATUS = -1  # stands for every number that is none
 _GEN_AI = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 
 
@@ -107,12 +111,13 @@ class Metrics:
         self._guards: set[str] = set()
         self._open: Mapping[str, Callable[[], bool]] = {}
         self._teams: set[str] = set()
+        self._tallies: list[Tally] = []
         self._define_request_metrics()
         self._define_part_metrics()
         self._series: dict[tuple[str, str, str], _Series] = {}
-        self._verdicts: dict[tuple[str, Stage, str], tuple[Counter, Histogram]] = {}
-        self._attempt_counters: dict[tuple[str, str], Counter] = {}
-        self._cost_counters: dict[tuple[str, str], Counter] = {}
+        self._verdicts: dict[tuple[str, Stage, str], tuple[Tally, Tally]] = {}
+        self._attempt_counters: dict[tuple[str, str], Tally] = {}
+        self._cost_counters: dict[tuple[str, str], Tally] = {}
         self.registry.register(EngineCollector(engines))
         ProcessCollector(registry=self.registry)
         lag = Gauge(
@@ -151,7 +156,10 @@ class Metrics:
         self._start_at_zero()
 
     def refresh(self) -> None:
-        """Read what is shown as it is now."""
+        """Read what is shown as it is now. Call it where requests are counted, in the event loop."""
+        for tally in self._tallies:
+            tally.hand_over()
+        self._inflight.set(self.inflight.count)
         for gauge, read in self._readings:
             gauge.set(read())
         for target, is_open in self._open.items():
@@ -182,6 +190,10 @@ class Metrics:
     def render(self) -> tuple[bytes, str]:
         """The whole page in Prometheus' text format, and its content type."""
         self.refresh()
+        return self.page()
+
+    def page(self) -> tuple[bytes, str]:
+        """The page as of the last `refresh`. May be called in a thread."""
         registry = self.registry if self._shared is None else worker_registry(self._shared)
         return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
@@ -192,7 +204,8 @@ class Metrics:
             ("endpoint", "model", "status"),
             registry=self.registry,
         )
-        self.inflight = Gauge(
+        self.inflight = InFlight()
+        self._inflight = Gauge(
             "sluicegate_inflight_requests",
             "Requests being worked on.",
             registry=self.registry,
@@ -300,6 +313,12 @@ class Metrics:
             for stage in Stage:
                 self._verdict_counts.labels(guard, stage.value, Action.PASS.value)
 
+    def tally(self, child: Any, bounds: Sequence[float] | None = None) -> Tally:
+        """Counts for a Counter, or for a Histogram with those bounds."""
+        made = Tally(child, bounds)
+        self._tallies.append(made)
+        return made
+
     def _model(self, record: Record) -> str:
         for name in (record.model, record.requested_model):
             if name in self._models:
@@ -317,7 +336,7 @@ class Metrics:
         series = self._series[key] = _Series(self, endpoint, model, labels)
         return series
 
-    def _cost(self, model: str, team: str) -> Counter:
+    def _cost(self, model: str, team: str) -> Tally:
         if team not in self._teams:
             if len(self._teams) < MAX_TEAMS:
                 self._teams.add(team)
@@ -325,17 +344,17 @@ class Metrics:
                 team = OTHER
         counter = self._cost_counters.get((model, team))
         if counter is None:
-            counter = self._cost_counters[model, team] = self._costs.labels(model, team)
+            counter = self._cost_counters[model, team] = self.tally(self._costs.labels(model, team))
         return counter
 
-    def _attempt(self, target: str, outcome: str) -> Counter:
+    def _attempt(self, target: str, outcome: str) -> Tally:
         if target not in self._targets:
             target = OTHER
         if outcome not in ATTEMPT_OUTCOMES:
             outcome = OTHER
         counter = self._attempt_counters.get((target, outcome))
         if counter is None:
-            counter = self._attempt_counters[target, outcome] = self._attempts.labels(target, outcome)
+            counter = self._attempt_counters[target, outcome] = self.tally(self._attempts.labels(target, outcome))
         return counter
 
     def _count_verdict(self, verdict: Verdict) -> None:
@@ -344,8 +363,8 @@ class Metrics:
         if kept is None:
             stage = verdict.stage.value
             kept = (
-                self._verdict_counts.labels(guard, stage, verdict.label),
-                self._guard_duration.labels(guard, stage),
+                self.tally(self._verdict_counts.labels(guard, stage, verdict.label)),
+                self.tally(self._guard_duration.labels(guard, stage), GUARD_BUCKETS),
             )
             self._verdicts[guard, verdict.stage, verdict.label] = kept
         kept[0].inc()
@@ -372,13 +391,13 @@ class _Series:
         self._metrics = metrics
         self._names = (endpoint, model)
         self._labels = labels
-        self._by_status: dict[int, Counter] = {}
-        self._durations: dict[str, Histogram] = {}
-        self._overhead = metrics._overhead.labels(model)
-        self._input = metrics._tokens.labels(*labels, "input")
-        self._output = metrics._tokens.labels(*labels, "output")
-        self._first_token = metrics._first_token.labels(*labels)
-        self._output_token = metrics._output_token.labels(*labels)
+        self._by_status: dict[int, Tally] = {}
+        self._durations: dict[str, Tally] = {}
+        self._overhead = metrics.tally(metrics._overhead.labels(model), OVERHEAD_BUCKETS)
+        self._input = metrics.tally(metrics._tokens.labels(*labels, "input"), TOKEN_BUCKETS)
+        self._output = metrics.tally(metrics._tokens.labels(*labels, "output"), TOKEN_BUCKETS)
+        self._first_token = metrics.tally(metrics._first_token.labels(*labels), FIRST_TOKEN_BUCKETS)
+        self._output_token = metrics.tally(metrics._output_token.labels(*labels), OUTPUT_TOKEN_BUCKETS)
 
     def observe(self, record: Record) -> None:
         counter = self._by_status.get(record.status)
@@ -386,7 +405,8 @@ class _Series:
         error = error_type(record)
         duration = self._durations.get(error)
         if duration is None:
-            duration = self._durations[error] = self._metrics._duration.labels(*self._labels, error)
+            child = self._metrics._duration.labels(*self._labels, error)
+            duration = self._durations[error] = self._metrics.tally(child, DURATION_BUCKETS)
         duration.observe(record.duration)
         self._overhead.observe(record.overhead)
         usage = record.usage
@@ -401,12 +421,63 @@ class _Series:
                 after_first = record.ended - record.first_token
                 self._output_token.observe(after_first / (usage.output_tokens - 1))
 
-    def _count_status(self, status: int) -> Counter:
-        label = str(status) if 100 <= status <= 599 else OTHER
-        counter = self._metrics._requests.labels(*self._names, label)
-        if label != OTHER:
-            self._by_status[status] = counter
+    def _count_status(self, status: int) -> Tally:
+        if not 100 <= status <= 599:
+            status = _NO_STATUS
+            if known := self._by_status.get(status):
+                return known
+        label = OTHER if status == _NO_STATUS else str(status)
+        counter = self._by_status[status] = self._metrics.tally(self._metrics._requests.labels(*self._names, label))
         return counter
+
+
+class Tally:
+    """What was counted for one series since it was last handed over: a lock for each request would cost more than that.
+
+    From one thread only.
+    """
+
+    __slots__ = ("_bounds", "_child", "_counts", "_sum")
+
+    def __init__(self, child: Any, bounds: Sequence[float] | None = None) -> None:
+        self._child = child
+        self._bounds = bounds or ()
+        self._counts = [0] * (len(self._bounds) + 1)
+        self._sum = 0.0
+
+    def inc(self, amount: float = 1.0) -> None:
+        self._sum += amount
+
+    def observe(self, amount: float) -> None:
+        self._counts[bisect_left(self._bounds, amount)] += 1  # the buckets' bounds are in them
+        self._sum += amount
+
+    def hand_over(self) -> None:
+        if not self._bounds:
+            if self._sum:
+                self._child.inc(self._sum)
+        elif any(self._counts):
+            for bucket, count in zip(self._child._buckets, self._counts, strict=True):  # `observe`, for many at once
+                if count:
+                    bucket.inc(count)
+            self._child._sum.inc(self._sum)
+            self._counts = [0] * len(self._counts)
+        self._sum = 0.0
+
+
+class InFlight:
+    """How many requests are being worked on."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def inc(self) -> None:
+        self.count += 1
+
+    def dec(self) -> None:
+        self.count -= 1
 
 
 def error_type(record: Record) -> str:
