@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 MAX_FRAME = 32 * 2**20  # bytes
-GRACE = 2.0  # seconds after its time that an orphan at work is ended in
+GRACE = 1.0  # seconds after its time that an orphan at work is ended in
 LENGTH = struct.Struct(">I")
 NICENESS = 5  # the event loop comes first where processors are short
 

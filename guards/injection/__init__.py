@@ -1,0 +1,1 @@
+"""Guards against texts that try to take a model over: prompt injection and jailbreaks."""

@@ -1,0 +1,1 @@
+"""Names of people, places and organisations, found by a small model and rules in worker processes (extra `ner`)."""
