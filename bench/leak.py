@@ -57,7 +57,12 @@ def gate(folder: Path, first: int, second: int) -> Iterator[str]:
     config.write_text(CONFIG.format(admin=ADMIN, folder=folder, first=first, second=second))
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(config), "--port", "0"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=folder
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
     )
     try:
         assert process.stdout is not None
@@ -75,19 +80,18 @@ def tool(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def first_profile(url: str, port: int, out: Path) -> dict[str, Any]:
-    """v1: one request of every kind of value."""
-    report = out / "v1.json"
+def first_profile(url: str, port: int, out: Path) -> bool:
+    """v1: one request of every kind of value. Whether all five checks hold."""
     told = subprocess.run(
         [
             tool("pii-leak-benchmark"), "ci", "--target-base-url", f"{url}/v1", "--target-model", "conformance-model",
             "--capture-port", str(port), "--seed", SEED, "--duty", "restore", "--profile", "pii-secrets-v1",
-            "--out", str(out / "v1"), "--json-out", str(report),
+            "--out", str(out / "v1"),
         ],
         env={**os.environ, "CONFORMANCE_TARGET_API_KEY": ADMIN}, capture_output=True, text=True,
     )  # fmt: skip
-    print(told.stdout.strip() or told.stderr.strip())
-    return {"exit": told.returncode, "text": told.stdout}
+    print(told.stdout.split("## Publish")[0].strip() or told.stderr.strip())
+    return told.returncode == 0
 
 
 def second_profile(url: str, port: int, out: Path, *, quick: bool) -> dict[str, Any]:
@@ -98,10 +102,11 @@ def second_profile(url: str, port: int, out: Path, *, quick: bool) -> dict[str, 
         "--gateway-url", f"{url}/v1/chat/completions", "--upstream-port", str(port), "--json-out", str(summary),
     ]  # fmt: skip
     command += [] if quick else ["--exhaustive-splits", "--partial-emission"]
-    told = subprocess.run(command, env={**os.environ, "CONFORMANCE_TARGET_API_KEY": ADMIN}, capture_output=True, text=True)
+    env = {**os.environ, "CONFORMANCE_TARGET_API_KEY": ADMIN}
+    told = subprocess.run(command, env=env, capture_output=True, text=True)
     print(told.stdout.strip()[-3_000:] or told.stderr.strip()[-3_000:])
-    found: dict[str, Any] = orjson.loads(summary.read_bytes())
-    return found
+    (row,) = orjson.loads(summary.read_bytes())["rows"]
+    return {**row, "exit": told.returncode}
 
 
 def main() -> None:
@@ -118,6 +123,9 @@ def main() -> None:
             one = first_profile(url, first, out)
             two = second_profile(url, second, out, quick=arguments.quick)
     print(orjson.dumps(two, option=orjson.OPT_INDENT_2).decode())
+    clean = two["fidelity_rate"] == 1.0 and two["leak_single_chunk"] == two["leak_adversarial"] == 0.0
+    if not (one and clean and two["exit"] == 0):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Make requirements/*.lock anew, but for the two of torch, which are written by hand when its version changes.
 # torch is left out of all others, because an index offers its CUDA build, gigabytes of it; what its CPU build needs is in.
+# So is what only a package that carries a model asks for, and the gate never imports (sentence-transformers).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv=${UV:-uv}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-echo "torch; sys_platform == 'never'" > "$work/no-torch.txt"
+printf "%s; sys_platform == 'never'\n" torch sentence-transformers > "$work/no-torch.txt"
 printf 'hatchling==1.33.0\neditables\n' > "$work/build.in"
 printf '%s\n' filelock fsspec jinja2 networkx setuptools 'sympy>=1.13.3' typing-extensions > "$work/torch-needs.in"
 
@@ -14,7 +15,7 @@ compile() { # NAME ARGUMENT...
     local name=$1
     shift
     "$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 --override "$work/no-torch.txt" \
-        --no-emit-package torch --no-header --no-annotate "$@" --output-file "$work/$name.lock"
+        --no-emit-package torch --no-emit-package sentence-transformers --no-header --no-annotate "$@" --output-file "$work/$name.lock"
     { echo "# Made by scripts/lock.sh; do not edit."; cat "$work/$name.lock"; } > "requirements/$name.lock"
 }
 
@@ -24,9 +25,10 @@ compile() { # NAME ARGUMENT...
 
 compile base pyproject.toml "$work/build.in" --constraint "$work/all.txt"
 compile engine pyproject.toml "$work/build.in" "$work/torch-needs.in" --extra engine --constraint "$work/all.txt"
-for extra in postgres providers ner nemo; do
+for extra in postgres providers ner nemo language topics; do
     compile "$extra" pyproject.toml "$work/build.in" --extra "$extra" --constraint "$work/all.txt"
 done
 served=(--extra engine --extra postgres --extra providers)
 compile run pyproject.toml "$work/build.in" "$work/torch-needs.in" "${served[@]}" --constraint "$work/all.txt"
-compile dev pyproject.toml "$work/build.in" "$work/torch-needs.in" "${served[@]}" --group test --group lint --constraint "$work/all.txt"
+guarded=(--extra ner --extra nemo --extra language --extra topics)
+compile dev pyproject.toml "$work/build.in" "$work/torch-needs.in" "${served[@]}" "${guarded[@]}" --group test --group lint --constraint "$work/all.txt"

@@ -109,7 +109,8 @@ class Pipeline:
                     if own is not None:
                         session = RunnerSession([])
                     else:
-                        session = self._guards.open(GuardRequest(call.tenant, models=models), principal.guards)
+                        request = GuardRequest(call.tenant, models, call.reply_schema)
+                        session = self._guards.open(request, principal.guards)
                     try:
                         await self._guard_input(call, session)
                         record.verdicts = session.verdicts  # a stream's head tells them
