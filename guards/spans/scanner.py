@@ -18,6 +18,9 @@ from guards.spans.reading import Reading, begun_escape, decoded, reading_of
 from guards.spans.recognizers import Encoded, Recognizer
 
 
+_GATE_MEMORY = 64 * 2**20  # bytes, at most; where RE2 runs out of it, it begins anew and is fifty times slower
+
+
 class Scanner:
     """The detectors of one guard, ready to run. Holds no text; safe to share between requests and threads.
 
@@ -29,6 +32,7 @@ class Scanner:
         self._recognizers = tuple(recognizers)
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
+        options.max_mem = _GATE_MEMORY
         self._gate = re2.Set.SearchSet(options)
         for detector in self._detectors:
             self._gate.Add(detector.gate)
