@@ -7,14 +7,14 @@ PYTEST_ARGS ?=
 
 RUN_STAMP := .venv/.run
 DEV_STAMP := .venv/.dev
-ENV_STAMP := $(if $(filter test test-slow lint format bench wheel,$(MAKECMDGOALS)),$(DEV_STAMP),$(RUN_STAMP))
+ENV_STAMP := $(if $(filter test test-slow lint format bench bench-guards conformance wheel,$(MAKECMDGOALS)),$(DEV_STAMP),$(RUN_STAMP))
 MODEL := models/smollm2-135m.gguf
 SETUP := scripts/setup_env.py requirements/torch.lock requirements/torch-cpu.lock pyproject.toml
 
-.PHONY: help run test test-slow lint format bench conformance lock wheel clean
+.PHONY: help run test test-slow lint format bench bench-guards conformance lock wheel clean
 
 help: ## print this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
 
 run: $(RUN_STAMP) $(MODEL) ## install what is missing, then serve (PORT=, HOST=, CONFIG=)
 	@exec .venv/bin/sluicegate serve --config $(CONFIG) $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
@@ -39,6 +39,15 @@ bench: $(DEV_STAMP) $(MODEL) ## the benchmarks: the whole line, single parts, ad
 	@.venv/bin/python bench/parts.py
 	@.venv/bin/python bench/admission.py
 	@.venv/bin/python bench/startup.py
+
+bench-guards: $(DEV_STAMP) ## what guards find and cost, and whether anything personal gets out (DATA=FOLDER of labelled texts)
+	@.venv/bin/python bench/leak.py
+	@.venv/bin/python bench/pii_recall.py $(if $(DATA),--data $(DATA))
+	@.venv/bin/python bench/ner.py $(if $(DATA),--data $(DATA))
+	@.venv/bin/python bench/injection.py $(if $(DATA),--data $(DATA))
+	@.venv/bin/python -m bench.content
+	@.venv/bin/python bench/guards.py
+	@.venv/bin/python bench/guards.py --lag
 
 conformance: $(DEV_STAMP) ## the field's faults against any gateway (URL=, KEY=, PROFILE=, UPSTREAM_PORT=)
 	@.venv/bin/python -m conformance --url $(URL) $(if $(KEY),--key $(KEY)) $(if $(PROFILE),--profile $(PROFILE)) \

@@ -27,6 +27,7 @@ def check_references(document: Document) -> None:
         _fallbacks(document, kind)
     _hedges(document)
     _difficulty(document)
+    _guard_models(document)
     engines = _engine_models(document)
     names: dict[str, tuple[str, ...]] = {}
     prices: dict[str, Any] = {}
@@ -130,6 +131,20 @@ def _difficulty(document: Document) -> None:
             document.add((*path, "targets"), "this key is required")
         elif targets == []:
             document.add((*path, "targets"), "must have at least one element")
+
+
+def _guard_models(document: Document) -> None:
+    """A model that a guard asks is one of the gate's."""
+    names = {model.get("name") for _, model in _mappings(_section(document, "models"))}
+    for index, guard in _mappings(_section(document, "guards")):
+        judge = guard.get("judge")
+        asked: list[tuple[Path, Any]] = [(("guards", index, "model"), guard.get("model"))]
+        if isinstance(judge, dict):
+            asked.append((("guards", index, "judge", "model"), judge.get("model")))
+        for path, name in asked:
+            if isinstance(name, str) and name not in names:
+                known = [known for known in names if isinstance(known, str)]
+                document.add(path, f'no model is named "{name}"{suggestion(name, known)}')
 
 
 def _hedges(document: Document) -> None:

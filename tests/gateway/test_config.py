@@ -510,3 +510,16 @@ def test_reading_a_config_imports_no_heavy_part() -> None:
         "litellm",
     }
     assert not heavy & set(loaded)
+
+
+def test_a_model_that_a_guard_asks_is_one_of_the_gates(faults: Callable[..., list[str]]) -> None:
+    guards = """\
+guards:
+  - {name: house, kind: judge, policy: "Be kind.", model: asistant}
+  - {name: injection, kind: injection, judge: {model: nobody}}
+  - {name: fine, kind: judge, policy: "Be kind.", model: assistant}
+"""
+    assert faults(MINIMAL + guards) == [
+        'file.yaml:8: guards[0].model: no model is named "asistant" (did you mean "assistant"?)',
+        'file.yaml:9: guards[1].judge.model: no model is named "nobody"',
+    ]
