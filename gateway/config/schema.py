@@ -64,6 +64,7 @@ class Server(Section):
     max_body: Size = 10 * 2**20
     state_dir: Path = Path(".sluicegate")  # the admin key's file and the ledger's journal
     guards_header: bool = True  # tell callers what guards did, in x-sluicegate-guards
+    guard_workers: Annotated[Integer, Field(ge=1, le=64)] = 1  # processes for guards' heavy work (names, topics)
     heartbeat: Duration = 15.0  # silence after which a stream gets a comment, so that proxies keep it open
 
 

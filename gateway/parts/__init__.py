@@ -35,6 +35,7 @@ from gateway.storage.database import DatabaseConfigError, migrate, open_database
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracer, open_tracer
 from gateway.telemetry.worker_metrics import REFRESH_SECONDS
+from guards.pool import WorkerPool
 from guards.resources import Resources
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ async def open_parts(
     Raises StartupError, ConfigError.
     """
     async with AsyncExitStack() as stack:
-        resources = Resources()
+        resources = Resources(pool=WorkerPool(config.server.guard_workers))
         stack.push_async_callback(resources.close)
         guards = build_guards(config, resources)
         database = await _open_storage(config, stack)
