@@ -50,7 +50,11 @@ class JudgingGuard(BaseGuard):
         remembered: Remembered[Judgement] | None = None
         if self._fingerprint is not None:
             remembered = Remembered(self._cache, self._fingerprint, request.tenant)
-        return JudgingSession(self.policy, self._judge, remembered, self._longest_piece)
+        return JudgingSession(self.policy, self.judge_for(request), remembered, self._longest_piece)
+
+    def judge_for(self, request: GuardRequest) -> Judge:
+        """Who judges the texts of this request: the same judge for all, unless a kind says otherwise."""
+        return self._judge
 
 
 class JudgingSession:

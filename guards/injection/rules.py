@@ -2,9 +2,10 @@
 
 The rules stand in `rulebook/*.toml`. `direct` points count in what people say to a model, `indirect` in texts that were
 fetched, where an order to whoever reads it is itself suspicious. Of rules of one family only the strongest counts, so
-that saying a thing twice adds nothing; points below 0 are for texts that speak about attacks. A rule is `over` the flattened words (`normalise.flatten`; sentences end in
-` .`) or over the text as it looks, for marks, addresses and languages without spaces. All are RE2: linear in the text,
-whatever it holds. A pattern may use the file's `[lists]` as `{NAME}`.
+that saying a thing twice adds nothing; points below 0 are for texts that speak about attacks. A rule is `over` the
+flattened words (`normalise.flatten`; sentences end in ` .`) or over the text as it looks, for marks, addresses and
+languages without spaces. All are RE2: linear in the text, whatever it holds. A pattern may use the file's `[lists]` as
+`{NAME}`.
 """
 
 from __future__ import annotations

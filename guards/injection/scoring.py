@@ -22,7 +22,7 @@ WINDOW = 2_000  # characters that are judged together
 OVERLAP = 300  # of them with the window before: longer than any rule
 _LOWEST, _HIGHEST = -2.5, 3.5  # log-odds that the model alone may give
 _MOST_POINTS = 8.0  # of all rules together
-_DIRECT_SHIFT, _DIRECT_SLOPE = 0.3, 1.4
+_DIRECT_SHIFT, _DIRECT_SLOPE = 0.6, 1.4
 _INDIRECT_SHIFT, _INDIRECT_SLOPE = -1.5, 1.0
 _HIDDEN_POINTS = 2.0  # for what a hidden text says, if it says anything suspicious
 _HIDDEN_FROM = 1.0  # log-odds from which on it does where no rule is found in it
@@ -76,9 +76,9 @@ class Scorer:
                 yield from self._invisible(raw)
             pending += clean(raw)
             while len(pending) > WINDOW:
-                end = pending.rfind(" ", WINDOW - OVERLAP // 2, WINDOW) + 1 or WINDOW
+                end = _border(pending, WINDOW - OVERLAP // 2, WINDOW)
                 yield from self._window(pending[:end], fetched=fetched)
-                pending = pending[end - OVERLAP :]
+                pending = pending[_border(pending, end - OVERLAP, end - OVERLAP // 2) :]
         if pending:
             yield from self._window(pending, fetched=fetched)
 
@@ -125,6 +125,15 @@ class Scorer:
         odds += min(sum(worth for worth in points.values() if worth > 0), _MOST_POINTS)
         odds += sum(worth for worth in points.values() if worth < 0)
         return Finding(odds, families, fetched, frozenset(rule.id for rule in rules), text)
+
+
+def _border(text: str, first: int, last: int) -> int:
+    """Where to cut between two places: behind the last sentence there, else behind the last word."""
+    for marks in ((". ", "\n", "\u3002"), (" ",)):
+        places = [place + len(mark) for mark in marks if (place := text.rfind(mark, first, last)) >= 0]
+        if places:
+            return max(places)
+    return last
 
 
 def _odds(finding: Finding) -> float:

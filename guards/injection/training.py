@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from guards.injection.corpus import FOLDS, Label, Row, expand_file, plain_file
-from guards.injection.features import BUCKETS, PER_TOKEN, hashes, norm, words
+from guards.injection.features import BUCKETS, hashes, norm, words
 from guards.injection.model import SPAN, Head, InjectionModel, sentence_bounds
 from guards.injection.normalise import clean, flatten
 
@@ -49,6 +49,7 @@ class Example(NamedTuple):
     """Hashes of one stretch of text, whether an attack is in it, and where its template belongs."""
 
     hashes: tuple[int, ...]
+    tokens: int
     attack: bool
     fold: int
     template: str
@@ -66,7 +67,9 @@ def bundled_rows() -> tuple[list[Row], list[Row]]:
 
 
 def train(said: Sequence[Row], fetched: Sequence[Row], *, seed: int = SEED, heaps: int = HEAPS) -> InjectionModel:
-    """Fit both heads to all rows, and to so many heaps of harmless ones a fold. Raises ValueError where a head has not both labels."""
+    """Fit both heads to all rows, and to so many heaps of harmless ones in each fold.
+
+    Raises ValueError where a head has not both labels."""
     for rows in (said, fetched):
         if {row.label for row in rows} != set(Label):
             raise ValueError("both labels are needed to train on, said and fetched")
@@ -134,7 +137,7 @@ def _sentences(rows: Iterable[Row]) -> Iterator[Example]:
 
 def _example(found: Sequence[tuple[int, ...]], row: Row) -> Example:
     together = tuple(one for token in found for one in token)
-    return Example(together, row.label is Label.ATTACK, row.fold, row.template or row.text)
+    return Example(together, len(found), row.label is Label.ATTACK, row.fold, row.template or row.text)
 
 
 def _fit(examples: Sequence[Example], rng: random.Random) -> Head:
@@ -158,7 +161,7 @@ def _weights(examples: Sequence[Example], rng: random.Random) -> tuple[list[floa
     shared = {one for one, templates in owners.items() if len(templates) >= SHARED}
     shared -= {one for word in _COMMON_WORDS.split() for one in _alone(word)}
     order = [
-        (example, tuple(one for one in example.hashes if one in shared), 1 / norm(len(example.hashes) // PER_TOKEN))
+        (example, tuple(one for one in example.hashes if one in shared), 1 / norm(example.tokens))
         for example in examples
     ]
     attacks = sum(example.attack for example in examples)
@@ -187,7 +190,7 @@ def _alone(word: str) -> tuple[int, int]:
 
 def _odds(example: Example, weights: Sequence[float], bias: float) -> float:
     total = sum(weights[one] if one < BUCKETS else -weights[one - BUCKETS] for one in example.hashes)
-    return bias + total / norm(len(example.hashes) // PER_TOKEN)
+    return bias + total / norm(example.tokens)
 
 
 def _calibrated(unseen: Sequence[tuple[float, bool]], rng: random.Random) -> tuple[float, float]:

@@ -30,7 +30,7 @@ _PROBES: Mapping[str, str] = {
     "IBAN": "to DE89 3704 0044 0532 0130 00",
     "US_SSN": "ssn 078-05-1120",
     "IP": "from 203.0.113.7",
-    "PHONE": "call +1 (415) 555-2671",
+    "PHONE": "call 020 7946 0958 or +1 (415) 555-2671",  # loads the numbering plans
 }
 
 

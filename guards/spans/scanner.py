@@ -17,7 +17,6 @@ from guards.spans.fold import TAKEN, fold
 from guards.spans.reading import Reading, begun_escape, decoded, reading_of
 from guards.spans.recognizers import Encoded, Recognizer
 
-
 _GATE_MEMORY = 64 * 2**20  # bytes, at most; where RE2 runs out of it, it begins anew and is fifty times slower
 
 
@@ -30,13 +29,7 @@ class Scanner:
     def __init__(self, detectors: Sequence[Detector], recognizers: Sequence[Recognizer] = ()) -> None:
         self._detectors = tuple(detectors)
         self._recognizers = tuple(recognizers)
-        options = re2.Options()
-        options.encoding = re2.Options.Encoding.LATIN1
-        options.max_mem = _GATE_MEMORY
-        self._gate = re2.Set.SearchSet(options)
-        for detector in self._detectors:
-            self._gate.Add(detector.gate)
-        self._gate.Compile()
+        self._gates = tuple(_gates(self._detectors))
         # Detectors may share a tail (all written numbers do); each is searched once.
         longest_last = sorted(self._detectors, key=lambda detector: detector.longest_tail)
         self._tails = tuple({detector.tail: detector for detector in longest_last}.values())
@@ -54,7 +47,7 @@ class Scanner:
             limit = len(folded)
         if begin >= limit:
             return
-        ranks = (self._gate.Match(folded) or ()) if self._detectors else ()
+        ranks = [rank for gate, ranks_of in self._gates for at in gate.Match(folded) or () for rank in ranks_of[at]]
         starts = sorted(
             {(start, rank) for rank in ranks for start in self._detectors[rank].starts(folded, begin) if start < limit}
         )
@@ -164,6 +157,29 @@ class _Escaped:
 
 def _decoding(canonical: Callable[[str], str]) -> Callable[[str], str]:
     return lambda value: canonical(decoded(value))
+
+
+def _gates(detectors: Sequence[Detector]) -> Iterator[tuple[re2.Set, list[list[int]]]]:
+    """Automata that say which detectors have something to do, and the ranks behind each of their patterns.
+
+    Equal gates count once. Words (`(?i:...)`) and figures stand apart: one automaton for both would need a state for
+    each pair of theirs, built one by one as a text full of figures comes by (0.15 s for 30,000 of them).
+    """
+    for words in (True, False):
+        ranks: dict[bytes, list[int]] = {}
+        for rank, detector in enumerate(detectors):
+            if (b"(?i:" in detector.gate) is words:
+                ranks.setdefault(detector.gate, []).append(rank)
+        if not ranks:
+            continue
+        options = re2.Options()
+        options.encoding = re2.Options.Encoding.LATIN1
+        options.max_mem = _GATE_MEMORY
+        gate = re2.Set.SearchSet(options)
+        for pattern in ranks:
+            gate.Add(pattern)
+        gate.Compile()
+        yield gate, list(ranks.values())
 
 
 class _Ahead:

@@ -165,7 +165,7 @@ def texts() -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text=texts(), sizes=st.lists(st.integers(1, 20), min_size=1, max_size=4))
 async def test_any_cut_of_a_stream_finds_what_the_whole_text_holds(text: str, sizes: list[int]) -> None:
     flagging = guard(canaries=[CANARY], action=Action.FLAG)
@@ -230,6 +230,7 @@ async def test_plain_words_are_sent_as_soon_as_they_end() -> None:
     assert await stream.feed("u? k") == "you? "
     assert await stream.feed("a") == "" and await stream.feed(" ") == "ka "
     assert await stream.feed("x" * 100) == "x" * 100 and stream.held == ""
+    assert await stream.feed(" 水車") == " 水車"
 
 
 async def test_flag_and_log_pass_the_text_on_and_tell_of_it() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from guards.pii.detectors import DETECTORS
 from guards.pii.detectors.keccak import keccak256
+from guards.pii.detectors.numbering import exists_abroad, exists_in, length_fits
 from guards.spans.fold import fold
 from guards.spans.scanner import Scanner
 
@@ -52,6 +53,7 @@ NO_BIRTH = [
     "born on 45/13/1985",
     "born on 1985-13-45",
     "born on 2/8/2999",
+    "born on 2/8/2088",
     "version born: 1.2.1985.3",
     "dob 12/03/19856",
     "[DATE_OF_BIRTH_1_k7] 12/03/1985",
@@ -327,6 +329,18 @@ def test_addresses_made_at_random_are_found_and_damaged_ones_are_not() -> None:
         address = bech32(human, [chance.randrange(32) for _ in range(size)], constant)
         assert found(f"pay {address} now") == [("CRYPTO_ADDRESS", address)]
         assert found(f"pay {address[:-1]}{'q' if address[-1] != 'q' else 'p'} now") == []
+
+
+def test_a_national_number_exists_with_and_without_its_trunk_prefix() -> None:
+    assert exists_in("02079460958", ("GB",))
+    assert exists_in("2079460958", ("GB",))
+    assert exists_in("2079460958", ("FR", "GB"))
+    assert not exists_in("02079460958", ("US",))
+    assert not exists_in("0207946095", ("GB",))
+    assert exists_abroad("442079460958")
+    assert not exists_abroad("4499")
+    assert length_fits("14155552671")
+    assert not length_fits("1415555267")
 
 
 def test_keccak_is_the_one_of_ethereum() -> None:

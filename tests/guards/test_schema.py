@@ -152,7 +152,7 @@ async def test_without_a_model_or_need_nothing_is_asked() -> None:
     assert not model.asked
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     value=st.fixed_dictionaries({"name": st.text(max_size=5)}, optional={"age": st.integers(-2, 5)}),
     fence=st.booleans(),

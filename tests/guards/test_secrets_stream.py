@@ -126,7 +126,7 @@ def streamed(text: str, sizes: list[int]) -> list[tuple[int, int, str]]:
         dropped = max(0, done - KEPT)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(text=hurtful(), sizes=st.lists(st.integers(1, 40), min_size=1, max_size=4))
 def test_any_cut_finds_what_the_whole_text_holds(text: str, sizes: list[int]) -> None:
     assert streamed(text, sizes) == whole(text)
@@ -139,7 +139,7 @@ def test_a_cut_at_any_place_finds_it_whole(secret: str) -> None:
         assert streamed(text, [size]) == whole(text) != []
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(text=hurtful(), begin=st.integers(0, 400))
 def test_a_window_finds_what_the_whole_text_holds_there(text: str, begin: int) -> None:
     """The rule of locality: what stands more than `KEPT` before a value has no say."""
@@ -154,7 +154,7 @@ def _candidates(folded: bytes, begin: int) -> set[tuple[int, int]]:
     return {(start, rank) for rank, detector in enumerate(DETECTORS) for start in detector.starts(folded, begin)}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(text=hurtful())
 def test_the_gate_lets_everything_through_that_a_detector_would_find(text: str) -> None:
     folded = fold(text)
