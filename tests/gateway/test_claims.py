@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from billing.budgets import Budget, Window
@@ -87,3 +88,14 @@ def test_owners_of_one_name_have_counters_of_their_own() -> None:
     ]
     counters = [need.claim.counter for need in needs(bindings, demand())]
     assert len(set(counters)) == 4
+
+
+def test_a_budget_asked_again_in_its_next_window_has_another_counter() -> None:
+    budget = Budget(limit=Decimal(1), window=Window.DAY)
+    binding = Binding(kind="key", id="k1", budgets=(budget,))
+    days = [AT, AT + timedelta(hours=11, minutes=59), AT + timedelta(hours=12), AT]
+    found = [needs([binding], msgspec.structs.replace(demand(), at=at))[0] for at in days]
+    assert [need.span for need in found] == [budget.span(at) for at in days]
+    counters = [need.claim.counter for need in found]
+    assert counters[0] == counters[1] == counters[3] != counters[2]
+    assert found[2].claim.expires == found[0].claim.expires + 86_400

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_leak_benchmark_finds_none(tmp_path: Path) -> None:
     """Both of its profiles: v1 CLEAN with restored values, v2 with fidelity 1.0 and leak 0."""

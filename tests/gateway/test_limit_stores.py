@@ -371,3 +371,16 @@ async def test_amounts_may_be_of_any_kind_of_whole_number(lab: Lab) -> None:
     assert not await lab.room(rate(limit, 1, counter="large"))
     await lab.store.settle(hold, [claim], [limit - 1])
     assert await lab.room(rate(limit, 1, counter="large"))
+
+
+async def test_in_memory_a_second_counts_for_sixty_and_not_for_one_more() -> None:
+    now = 1_000.0
+    store = MemoryStore(lambda: now)
+    claim = Claim(Kind.RATE, "key:k:requests", 2, 1, 1)
+    for now in (1_000.0, 1_001.0):
+        assert isinstance(await store.reserve(f"at {now}", [claim]), Granted)
+    now = 1_059.9
+    assert isinstance(await store.reserve("too early", [claim]), Refused)
+    for now in (1_060.0, 1_061.0):
+        answer = await store.reserve(f"at {now}", [claim])
+        assert isinstance(answer, Granted) and answer.levels == [Level(2, 1, 60.0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -223,3 +224,15 @@ def test_teams_beyond_the_bound_share_one_label() -> None:
 )
 def test_the_error_type_is_a_bounded_word(record: Record, expected: str) -> None:
     assert error_type(record) == expected
+
+
+def test_an_amount_at_a_bound_is_in_the_bucket_of_that_bound() -> None:
+    metrics = new_metrics()
+    for seconds in (0.02, 0.0200001):
+        metrics.observe(replace(ended(), started=0.0, first_token=0.01, ended=seconds))
+        metrics.refresh()
+    buckets = {
+        bound: value(metrics, "gen_ai_server_request_duration_seconds_bucket", **GEN_AI, error_type="", le=bound)
+        for bound in ("0.01", "0.02", "0.04", "+Inf")
+    }
+    assert buckets == {"0.01": 0, "0.02": 1, "0.04": 2, "+Inf": 2}

@@ -28,8 +28,10 @@ async def pool() -> AsyncIterator[WorkerPool]:
 
 
 def runs(pid: int) -> bool:
+    """Until its last thread is gone: before that nobody can wait for it."""
+    folder = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return (folder / "stat").read_text().rpartition(")")[2].split()[0] != "Z" or len([*folder.glob("task/*")]) > 1
     except FileNotFoundError:
         return False
 
