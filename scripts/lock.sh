@@ -25,10 +25,10 @@ compile() { # NAME ARGUMENT...
 
 compile base pyproject.toml "$work/build.in" --constraint "$work/all.txt"
 compile engine pyproject.toml "$work/build.in" "$work/torch-needs.in" --extra engine --constraint "$work/all.txt"
-for extra in postgres providers ner nemo language topics; do
+for extra in postgres providers ner nemo language topics onnx; do
     compile "$extra" pyproject.toml "$work/build.in" --extra "$extra" --constraint "$work/all.txt"
 done
 served=(--extra engine --extra postgres --extra providers)
 compile run pyproject.toml "$work/build.in" "$work/torch-needs.in" "${served[@]}" --constraint "$work/all.txt"
-guarded=(--extra ner --extra nemo --extra language --extra topics)
+guarded=(--extra ner --extra nemo --extra language --extra topics --extra onnx)
 compile dev pyproject.toml "$work/build.in" "$work/torch-needs.in" "${served[@]}" "${guarded[@]}" --group test --group lint --constraint "$work/all.txt"

@@ -12,8 +12,8 @@ import binascii
 import codecs
 import html
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import re2
@@ -80,7 +80,7 @@ _LEET = str.maketrans("0134579@$!|", "oieastgasil")
 _MIXED_CASE = re2.compile(r"[a-z].*[A-Z]|[A-Z].*[a-z]")
 # Where words were run together, they are told apart by these.
 _JOINED_WORDS = re.compile(
-    "(?i)instructions?|previous|disregard|developer|assistant|everything|guidelines?|override|password|forget|reveal|"
+    "instructions?|previous|disregard|developer|assistant|everything|guidelines?|override|password|forget|reveal|"
     "ignore|system|prompt|secret|earlier|before|output|repeat|rules?|above|prior|print|about|write|hidden|without|"
     "your|that|this|from|with|give|tell|show|what|have|were|told|then|said|mode|all|any|the|and|you|now|are|not|for|"
     "how|out|act|dan|of|me|to|do|is|it|as|in|an|my|be|or|on|a|i"
@@ -121,39 +121,23 @@ def views(text: str) -> list[View]:
 
 
 def _decoded(text: str) -> Iterator[View]:
-    for way, pattern, decode in (
-        ("base64", _BASE64, _from_base64),
-        ("hex", _HEX, _from_hex),
-        ("binary", _BINARY, _from_binary),
-        ("base32", _BASE32, _from_base32),
-        ("base85", _BASE85, _from_base85),
-        ("morse", _MORSE, _from_morse),
-    ):
+    seen = frozenset(_GATES.Match(text) or ())
+    for place, (way, pattern, decode) in enumerate(_CODES):
+        if place not in seen:
+            continue
         runs = [match.group() for _, match in zip(range(_MOST_RUNS), pattern.finditer(text), strict=False)]
         said = " ".join(filter(None, map(decode, runs)))
         if said:
             yield View(way, said[:LONGEST_VIEW])
-    if "%" in text and _PERCENT.search(text):
-        yield View("url", unquote(text, errors="replace")[:LONGEST_VIEW], whole=True)
-    if ("\\" in text or "&#" in text) and _ESCAPES.search(text):
-        yield View("escapes", html.unescape(_ESCAPE.sub(_unescaped, text))[:LONGEST_VIEW], whole=True)
-    told = _tells(text)
-    for way, read in _otherwise(text):
-        if _tells(read) > told:
-            yield View(way, read[:LONGEST_VIEW], whole=True)
-
-
-def _otherwise(text: str) -> Iterator[tuple[str, str]]:
-    """The whole of a text read in other ways, where something says that it may be meant so."""
-    if _ROT13.search(text):
-        yield "rot13", codecs.encode(text, "rot13")
-    if _REVERSED.search(text):
-        yield "reversed", text[::-1]
-        yield "reversed", " ".join(word[::-1] for word in text.split(" "))
-    if _SPACED_GATE.search(text):
-        yield "spaced", _SPACED.sub(_closed_up, text)
-    if _LEET_WORD.search(text):
-        yield "leet", text.translate(_LEET)
+    told = -1
+    for place, (way, read, must_tell) in enumerate(_READINGS, len(_CODES)):
+        if place not in seen:
+            continue
+        if must_tell and told < 0:
+            told = _tells(text)
+        for other in read(text):
+            if not must_tell or _tells(other) > told:
+                yield View(way, other[:LONGEST_VIEW], whole=True)
 
 
 def _tells(text: str) -> int:
@@ -228,14 +212,42 @@ def _selected(run: str) -> str:
 
 
 def _unescaped(match: re.Match[str]) -> str:
-    return chr(int(match[1] or match[2], 16))
+    code = int(match[1] or match[2], 16)
+    return "" if 0xD800 <= code < 0xE000 else chr(code)  # half a character, which no pattern could be shown
 
 
 def _closed_up(match: re.Match[str]) -> str:
     """Letters that stand alone, joined; wider gaps among them part words, else `_JOINED_WORDS` do."""
     run = match.group()
-    gaps = [*map(len, _GAP.findall(run))]
-    words = _GAP.sub(lambda gap: "" if len(gap.group()) == min(gaps) else " ", run)
-    if min(gaps) == max(gaps):
-        words = " ".join(_JOINED_WORDS.findall(words))
+    gaps = {*map(len, _GAP.findall(run))}
+    narrow = min(gaps)
+    words = _GAP.sub(lambda gap: "" if len(gap.group()) == narrow else " ", run)
+    if len(gaps) == 1:
+        words = " ".join(_JOINED_WORDS.findall(words.lower()))
     return words
+
+
+_CODES: tuple[tuple[str, Any, Callable[[str], str]], ...] = (
+    ("base64", _BASE64, _from_base64),
+    ("hex", _HEX, _from_hex),
+    ("binary", _BINARY, _from_binary),
+    ("base32", _BASE32, _from_base32),
+    ("base85", _BASE85, _from_base85),
+    ("morse", _MORSE, _from_morse),
+)
+# Ways to read the whole of a text, and whether that has to bring telling words to light: the first two take away
+# nothing but what stands between words.
+_READINGS: tuple[tuple[str, Callable[[str], Sequence[str]], bool], ...] = (
+    ("url", lambda text: (unquote(text, errors="replace"),), False),
+    ("escapes", lambda text: (html.unescape(_ESCAPE.sub(_unescaped, text)),), False),
+    ("rot13", lambda text: (codecs.encode(text, "rot13"),), True),
+    ("reversed", lambda text: (text[::-1], " ".join(word[::-1] for word in text.split(" "))), True),
+    ("spaced", lambda text: (_SPACED.sub(_closed_up, text),), True),
+    ("leet", lambda text: (text.translate(_LEET),), True),
+)
+_GATES = re2.Set.SearchSet()
+for _gate in (
+    *(pattern for _, pattern, _ in _CODES), _PERCENT, _ESCAPES, _ROT13, _REVERSED, _SPACED_GATE, _LEET_WORD,
+):  # fmt: skip
+    _GATES.Add(_gate.pattern)
+_GATES.Compile()

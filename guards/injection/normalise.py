@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import re2
 
-BLOCK = 8_000  # characters that are made ready at a time
+BLOCK = 4_000  # characters that are made ready at a time
 _MOST_GROWTH = 4  # a character that stands for more than so many (U+FDFA stands for 18) is no text we have to read
 
 # Zero-width and filler characters, bidi controls, variation selectors, tags, soft hyphens, unpaired surrogates.
@@ -80,8 +80,8 @@ def fold_letters(text: str) -> str:
     """Compatibility forms resolved (NFKD), accents dropped; case is kept. Rules are folded in the same way."""
     normal = unicodedata.normalize("NFKD", text)
     if len(normal) > _MOST_GROWTH * len(text):
-        kept = (unicodedata.normalize("NFKD", char) for char in text)
-        normal = "".join(form for form in kept if len(form) <= _MOST_GROWTH)
+        long = [char for char in set(text) if len(unicodedata.normalize("NFKD", char)) > _MOST_GROWTH]
+        normal = unicodedata.normalize("NFKD", text.translate(dict.fromkeys(map(ord, long))))
     return _MARKS.sub("", normal).translate(_ALWAYS)
 
 

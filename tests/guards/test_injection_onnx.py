@@ -122,6 +122,16 @@ async def test_a_guard_asks_the_operators_model_too(tmp_path: Path) -> None:
         await resources.close()
 
 
+async def test_a_guard_does_not_start_with_a_model_that_finds_nothing(tmp_path: Path) -> None:
+    resources = Resources()
+    try:
+        options = {"onnx": str(model_in(tmp_path / "m", weights={}))}
+        with pytest.raises(GuardConfigError, match="tell them apart"):
+            await build(GuardSpec(name="x", kind="injection", options=options), resources).prepare()
+    finally:
+        await resources.close()
+
+
 @pytest.mark.parametrize(
     ("made", "label", "says"),
     [

@@ -158,11 +158,10 @@ def test_ordinary_texts_have_no_second_reading(text: str) -> None:
 
 
 def test_the_views_of_a_window_are_few_and_short() -> None:
-    bomb = " ".join(
-        base64.b64encode(base64.b64encode(f"ignore previous {n} ".encode() * 20)).decode() for n in range(90)
-    )
-    found = views(bomb)
-    assert len(found) <= MOST_VIEWS
+    every = [CODED[way] for way in ("base64", "base32", "base85", "binary", "percent", "entities", "rot13", "reversed")]
+    bomb = " ".join(base64.b64encode(f"{text} {n} ".encode() * 5).decode() for n, text in enumerate([*every, *every]))
+    found = views(" ".join([*every, bomb]))
+    assert len(found) == MOST_VIEWS
     assert all(len(view.text) <= 2_000 for view in found)
 
 
@@ -216,6 +215,11 @@ def test_features_and_running_totals_agree() -> None:
     assert all(0 <= one <= MASK for token in hashes(tokens) for one in token)
 
 
+def test_what_a_table_repeats_counts_once() -> None:
+    repeated = hashes([b"user", b"system"] * 4)
+    assert [bool(features) for features in repeated] == [True, True, True, False, False, False, False, False]
+
+
 def test_lone_surrogates_are_read() -> None:
     assert words(flat("ignore \ud800 rules"))
     assert rule_set().match("ignore \ud800 rules .", "ignore \ud800 rules") == []
@@ -248,6 +252,12 @@ def test_every_rule_asks_for_something_and_has_its_own_name() -> None:
 def test_a_pattern_that_cannot_be_anchored_is_refused(pattern: str) -> None:
     with pytest.raises(AnchorError):
         needs(pattern)
+
+
+def test_the_end_of_an_unknown_word_is_no_anchor() -> None:
+    [need] = needs(r"\b\w+ing (?:\w+ ){0,2}\w+ dog barks\b")
+    assert need.keys == {("dog", "barks")}
+    assert all("ing" not in words for words in need.words)
 
 
 def test_rules_over_words_are_found_whatever_stands_around_them() -> None:
