@@ -41,6 +41,7 @@ class InjectionGuard(JudgingGuard):
         self._model = model
         self._scorer: Scorer | None = None
         super().__init__(policy, _NotPrepared(), cache, fingerprint, longest_piece=2_000)
+        self.asks_models = limits.judge_from is not None
 
     async def prepare(self) -> None:
         """Load rules and weights, and the operator's classifier; judge two texts. Raises GuardConfigError."""
