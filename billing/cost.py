@@ -18,6 +18,11 @@ def cost(usage: Usage, price: Price) -> Decimal:
     that `input_tokens` exceeds prices all tokens. The result may be more than one ledger row holds:
     `billing.money.to_pico` says so.
     """
+    return from_pico(cost_pico(usage, price))
+
+
+def cost_pico(usage: Usage, price: Price) -> int:
+    """`cost` in pico-dollars."""
     exact = price.exact
     rates = exact.base
     for above, tier in exact.tiers:
@@ -40,31 +45,42 @@ def cost(usage: Usage, price: Price) -> Decimal:
         attos += spoken * rates.audio_output
     attos += usage.images * exact.per_image + usage.requests * exact.per_request
     attos += usage.compute_us * exact.per_compute_us
-    return _dollars(attos, exact)
+    return _pico(attos, exact)
 
 
 def worst(
     price: Price, input_tokens: int, output_tokens: int, compute_seconds: float = 0.0, *, images: int = 0
 ) -> Decimal:
-    """The most that one request within these bounds may cost at `price`, in USD.
+    """The most that one request within these bounds may cost at `price`, in USD; see `worst_pico`."""
+    return from_pico(worst_pico(price, input_tokens, output_tokens, compute_seconds, images=images))
+
+
+def worst_pico(
+    price: Price, input_tokens: int, output_tokens: int, compute_seconds: float = 0.0, *, images: int = 0
+) -> int:
+    """The most that one request within these bounds may cost at `price`, in pico-dollars.
 
     No usage of at most `input_tokens`, `output_tokens`, `images`, `compute_seconds` of the local engine and one request
     costs more: each token is taken for the dearest of its side, in the dearest tier that so long a prompt can reach.
     """
     exact = price.exact
-    reached = [exact.base, *(tier for above, tier in exact.tiers if input_tokens > above)]
-    dearest_input = max(max(r.input, r.cached_input, r.cache_write, r.audio_input) for r in reached)
-    dearest_output = max(max(r.output, r.reasoning, r.audio_output) for r in reached)
+    dearest_input, dearest_output = exact.base.dearest_input, exact.base.dearest_output
+    for above, tier in exact.tiers:
+        if input_tokens > above:
+            dearest_input = max(dearest_input, tier.dearest_input)
+            dearest_output = max(dearest_output, tier.dearest_output)
     attos = input_tokens * dearest_input + output_tokens * dearest_output
     attos += images * exact.per_image + exact.per_request
-    attos += math.ceil(compute_seconds * 1_000_000) * exact.per_compute_us
-    return _dollars(attos, exact)
+    if exact.per_compute_us:
+        attos += math.ceil(compute_seconds * 1_000_000) * exact.per_compute_us
+    return _pico(attos, exact)
 
 
-def _dollars(attos: int, exact: ExactPrice) -> Decimal:
-    """10^-18 dollars as dollars, margin and discount applied, rounded half-even to the pico-dollar."""
+def _pico(attos: int, exact: ExactPrice) -> int:
+    """10^-18 dollars as pico-dollars, margin and discount applied, rounded half-even."""
     pico, rest = divmod(attos * exact.numerator, exact.denominator)
-    twice = 2 * rest
-    if twice > exact.denominator or (twice == exact.denominator and pico & 1):
-        pico += 1
-    return from_pico(pico)
+    if rest:
+        twice = 2 * rest
+        if twice > exact.denominator or (twice == exact.denominator and pico & 1):
+            pico += 1
+    return pico

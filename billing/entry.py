@@ -7,8 +7,10 @@ are checked. So a caller's odd model name can never stop the ledger.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -32,6 +34,7 @@ _TEXTS = (
     "served_model",
     "endpoint",
 )
+_texts: Callable[[UsageEntry], tuple[str | None, ...]] = attrgetter(*_TEXTS)
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL takes no NUL; UTF-8 has no lone surrogates
 
 
@@ -39,7 +42,7 @@ class EntryError(ValueError):
     """A record that is no bill, or bytes that are no record."""
 
 
-class UsageEntry(msgspec.Struct, frozen=True, kw_only=True):
+class UsageEntry(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What one request used and cost; the fields of `billing.tables.usage_records`.
 
     `id` is ours and unique (1 to 32 characters); writing an id twice makes one row. `at` is aware.
@@ -77,18 +80,24 @@ class UsageEntry(msgspec.Struct, frozen=True, kw_only=True):
             raise EntryError("an id has 1 to 32 characters")
         if self.at.tzinfo is None:
             raise EntryError("`at` must be an aware datetime")
-        to_pico(self.cost)
-        texts = [text for field in _TEXTS if (text := getattr(self, field)) is not None]
-        if not ("".join(texts).isprintable() and len(max(texts, key=len)) <= TEXT_LENGTH):
+        self.__dict__["cost_pico"] = to_pico(self.cost)
+        together = "".join(filter(None, _texts(self)))
+        if len(together) > TEXT_LENGTH or not together.isprintable():  # else each of them is well
             for field in _TEXTS:
                 text = getattr(self, field)
                 if text is not None and not _is_clean(text):
                     force_setattr(self, field, _clean(text))
-        if not all(_is_clean(name) and _is_clean(value) for name, value in self.tags.items()):
+        if self.tags and not all(_is_clean(name) and _is_clean(value) for name, value in self.tags.items()):
             force_setattr(self, "tags", {_clean(name): _clean(value) for name, value in self.tags.items()})
+
+    @property
+    def cost_pico(self) -> int:
+        """The cost in pico-dollars."""
+        return int(self.__dict__["cost_pico"])
 
     def row(self) -> dict[str, Any]:
         """The values of `usage_records`, by column."""
+        usage = self.usage
         return {
             "id": self.id,
             "request_id": self.request_id,
@@ -106,19 +115,19 @@ class UsageEntry(msgspec.Struct, frozen=True, kw_only=True):
             "stream": self.stream,
             "status": self.status,
             "outcome": self.outcome,
-            "input_tokens": self.usage.input_tokens,
-            "cached_input_tokens": self.usage.cached_input_tokens,
-            "output_tokens": self.usage.output_tokens,
-            "reasoning_tokens": self.usage.reasoning_tokens,
-            "cache_write_tokens": self.usage.cache_write_tokens,
-            "audio_input_tokens": self.usage.audio_input_tokens,
-            "audio_output_tokens": self.usage.audio_output_tokens,
-            "images": self.usage.images,
-            "requests": self.usage.requests,
-            "compute_us": self.usage.compute_us,
-            "estimated": self.usage.estimated,
-            "cost_pico": to_pico(self.cost),
-            "price": None if self.price is None else msgspec.json.encode(self.price.snapshot()).decode(),
+            "input_tokens": usage.input_tokens,
+            "cached_input_tokens": usage.cached_input_tokens,
+            "output_tokens": usage.output_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "audio_input_tokens": usage.audio_input_tokens,
+            "audio_output_tokens": usage.audio_output_tokens,
+            "images": usage.images,
+            "requests": usage.requests,
+            "compute_us": usage.compute_us,
+            "estimated": usage.estimated,
+            "cost_pico": self.__dict__["cost_pico"],
+            "price": None if self.price is None else self.price.snapshot_json,
             "tags": self.tags,
             "duration_ms": self.duration_ms,
             "first_token_ms": self.first_token_ms,

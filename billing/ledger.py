@@ -36,7 +36,7 @@ ADOPT_AGAIN = 0.5  # seconds after an adoption that failed
 PROBE_SECONDS = 1.0  # between two looks at a journal that refused a record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Queued:
     entry: UsageEntry
     segment: int | None  # None: the journal refused it

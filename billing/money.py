@@ -21,6 +21,7 @@ MAX_PICO = 2**63 - 1
 
 # Its own context, so that nobody's thread-wide precision can round money: what does not fit is an error.
 _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
+_FAR_BELOW_MAX = 6  # the power of ten from which on an amount has to be looked at more closely
 _TOO_LARGE = Decimal(10**7)  # USD; above MAX_PICO, and small enough to compute with
 
 
@@ -47,6 +48,14 @@ def to_pico(usd: Decimal) -> int:
 
     Raises MoneyError for anything but a finite, non-negative `Decimal` of at most 12 decimals and `MAX_PICO`.
     """
+    if type(usd) is Decimal and usd.is_finite() and usd.adjusted() < _FAR_BELOW_MAX:  # as nearly every amount is
+        try:
+            scaled = usd.scaleb(PICO_DECIMALS, _EXACT)
+            pico = int(scaled)
+            if pico == scaled and pico >= 0:
+                return pico
+        except Inexact:  # more digits than can be: told below
+            pass
     pico = whole(usd, PICO_DECIMALS)
     if not 0 <= pico <= MAX_PICO:
         raise MoneyError(f"{display(usd)} USD does not fit one record (0 to {display(from_pico(MAX_PICO))})")

@@ -25,6 +25,7 @@ FACTOR_DECIMALS = 6
 
 _PLAIN = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 TOKEN_PARTS = ("input", "cached_input", "cache_write", "output", "reasoning", "audio_input", "audio_output")
+_OUTPUT_PARTS = ("output", "reasoning", "audio_output")
 OTHER_PARTS = ("per_image", "per_request", "per_compute_second")
 FACTORS = ("batch_discount", "margin")
 _FIELDS = (*TOKEN_PARTS, *OTHER_PARTS, *FACTORS)
@@ -65,7 +66,7 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rates(NamedTuple):
-    """What one token of each kind costs, in whole 10^-18 dollars."""
+    """What one token of each kind costs, in whole 10^-18 dollars; and the dearest of each side."""
 
     input: int
     cached_input: int
@@ -74,6 +75,8 @@ class Rates(NamedTuple):
     reasoning: int
     audio_input: int
     audio_output: int
+    dearest_input: int
+    dearest_output: int
 
 
 class ExactPrice(NamedTuple):
@@ -164,6 +167,11 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=
         return found
 
     @cached_property
+    def snapshot_json(self) -> str:
+        """`snapshot` as JSON; made once, because every row of the ledger has it."""
+        return msgspec.json.encode(self.snapshot()).decode()
+
+    @cached_property
     def exact(self) -> ExactPrice:
         """The price in whole numbers; made once, because every request needs it."""
         parts: dict[str, Decimal | None] = {name: getattr(self, name) for name in TOKEN_PARTS}
@@ -189,7 +197,12 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=
 
 def _rates(parts: Mapping[str, Decimal | None]) -> Rates:
     # Pico-dollars per million tokens are 10^-18 dollars per token.
-    return Rates(**{name: _amount(_price_of(parts, name)) for name in TOKEN_PARTS})
+    amounts = {name: _amount(_price_of(parts, name)) for name in TOKEN_PARTS}
+    return Rates(
+        **amounts,
+        dearest_input=max(amounts[name] for name in TOKEN_PARTS if name not in _OUTPUT_PARTS),
+        dearest_output=max(amounts[name] for name in _OUTPUT_PARTS),
+    )
 
 
 def _price_of(parts: Mapping[str, Decimal | None], name: str) -> Decimal | None:

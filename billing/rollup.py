@@ -5,10 +5,11 @@ Reading the sums is `billing.reports`' affair.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import text
@@ -62,6 +63,7 @@ def series(dimension: str, value: str) -> str:
 
 
 _Place = tuple[str, str, int, str]  # dimension, value, start, model
+Place = TypeVar("Place")
 
 
 def _lines(bookings: Iterable[Booking]) -> list[tuple[Any, ...]]:
@@ -69,16 +71,17 @@ def _lines(bookings: Iterable[Booking]) -> list[tuple[Any, ...]]:
     hours: dict[_Place, list[int]] = {}
     days: dict[_Place, list[int]] = {}
     labels: dict[tuple[str, _Place], str] = {}
-    for booking in bookings:
-        row = booking.row
-        hour = _start(to_micros(row["at"]), "hour")
-        model = row["model"] or ""
-        amounts = [*booking[1:-1], *divmod(booking.cost_pico, PICO_PER_MICRO)]
-        for dimension, value in _dimensions(row):
-            _accumulate(hours, (dimension, value, hour, model), amounts)
+    for (hour, model, name, values, tags), amounts in _together(bookings).items():
+        for dimension, value in zip(_COLUMNS, values, strict=True):
+            if value is not None:  # a missing id is in no dimension: reports take what is left
+                _accumulate(hours, (dimension, value, hour, model), amounts)
+        _accumulate(hours, (EVERYTHING, "", hour, model), amounts)
+        for tag, value in tags:
+            if len(tag) <= TAG_LENGTH:
+                _accumulate(hours, (TAG + tag, value, hour, model), amounts)
         for span, start in (("hour", hour), ("day", _start(hour, "day"))):
-            named = span, ("key", row["key_id"], start, model)
-            labels[named] = max(labels.get(named, ""), row["key_name"])
+            named = span, ("key", values[0], start, model)
+            labels[named] = max(labels.get(named, ""), name)
     for (dimension, value, hour, model), amounts in hours.items():
         _accumulate(days, (dimension, value, _start(hour, "day"), model), amounts)
     return [
@@ -92,7 +95,7 @@ def _start(micros: int, span: str) -> int:
     return micros - micros % MICROS[span]
 
 
-def _accumulate(sums: dict[_Place, list[int]], place: _Place, amounts: list[int]) -> None:
+def _accumulate(sums: dict[Place, list[int]], place: Place, amounts: list[int]) -> None:
     if (known := sums.get(place)) is None:
         sums[place] = amounts.copy()
     else:
@@ -100,15 +103,22 @@ def _accumulate(sums: dict[_Place, list[int]], place: _Place, amounts: list[int]
             known[index] += amount
 
 
-def _dimensions(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every dimension the row is in, and where in it. A missing id or tag is in none: reports take what is left."""
-    yield EVERYTHING, ""
-    for dimension, column in _COLUMNS.items():
-        if (value := row[column]) is not None:
-            yield dimension, value
-    for name, value in row["tags"].items():
-        if len(name) <= TAG_LENGTH:
-            yield TAG + name, value
+_dimensions: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*_COLUMNS.values())
+
+
+def _together(bookings: Iterable[Booking]) -> dict[tuple[Any, ...], list[int]]:
+    """What is added in all to the same sums, which most bookings of a moment share.
+
+    By hour, model, the key's name, the values of the dimensions, and the tags.
+    """
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for booking in bookings:
+        row = booking.row
+        hour = _start(to_micros(row["at"]), "hour")
+        place = hour, row["model"] or "", row["key_name"], _dimensions(row), tuple(row["tags"].items())
+        amounts = [*booking[1:-1], *divmod(booking.cost_pico, PICO_PER_MICRO)]
+        _accumulate(found, place, amounts)
+    return found
 
 
 # Sorted, so that replicas lock the sums in one order and never wait for each other in a ring.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -46,21 +47,25 @@ class UsageStore:
 
 
 _COLUMNS = tuple(usage_records.columns)
+_NAMES = ", ".join(f'"{column.name}"' for column in _COLUMNS)
+_AT, _TAGS = (next(i for i, column in enumerate(_COLUMNS) if column.name == name) for name in ("at", "tags"))
+_values: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*(column.name for column in _COLUMNS))
 _BIG = 2**63
 
 
-def _line(row: dict[str, Any]) -> list[Any]:
+def _line(row: Mapping[str, Any]) -> list[Any]:
     """The row's values in the order of the table, as JSON has them."""
-    values = {**row, "at": to_micros(row["at"]), "tags": msgspec.json.encode(row["tags"]).decode()}
-    line = [values[column.name] for column in _COLUMNS]
-    if any(type(value) is int and not -_BIG <= value < _BIG for value in line):
+    line = list(_values(row))
+    line[_AT] = to_micros(row["at"])
+    line[_TAGS] = msgspec.json.encode(row["tags"]).decode() if row["tags"] else "{}"
+    numbers = [value for value in line if type(value) is int]
+    if max(numbers) >= _BIG or min(numbers) < -_BIG:
         raise OverflowError("a number of a usage record is too large for 64 bits")  # SQLite would make it a float
     return line
 
 
 def _insert_ignoring_known(dialect: str) -> TextClause:
     """One statement with one parameter for all rows: as many values of its own would cost more than all the rest."""
-    names = ", ".join(f'"{column.name}"' for column in _COLUMNS)
     if dialect == "sqlite":
         values = ", ".join(f"json_extract(line.value, '$[{index}]')" for index in range(len(_COLUMNS)))
         lines = "json_each(:lines) AS line"
@@ -72,7 +77,7 @@ def _insert_ignoring_known(dialect: str) -> TextClause:
     else:
         raise ValueError(f"the ledger stores in sqlite or postgresql, not in {dialect}")
     return text(
-        f"INSERT INTO usage_records ({names}) SELECT {values} FROM {lines} WHERE true"  # noqa: S608
+        f"INSERT INTO usage_records ({_NAMES}) SELECT {values} FROM {lines} WHERE true"  # noqa: S608
         " ON CONFLICT (id) DO NOTHING RETURNING id"
     )
 

@@ -27,6 +27,8 @@ _COUNTS = (
     "images",
     "requests",
 )
+_TOTALS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+_MOST_PLAIN = 12  # fields
 _counts: Callable[[Usage], tuple[int, ...]] = attrgetter(*_COUNTS)
 
 
@@ -87,7 +89,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         `_input` and `_output` for accounts that do not add up.
         Raises UsageError for counts that are no integers, are negative, or are missing.
         """
-        prompt, completion = _count(_object(usage), "prompt_tokens"), _count(usage, "completion_tokens")
+        if _is_plain(_object(usage)):
+            return cls(input_tokens=usage["prompt_tokens"], output_tokens=usage["completion_tokens"], requests=1)  # type: ignore[arg-type]
+        prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
         if prompt is None:
             raise UsageError("prompt_tokens is missing")
         given, made = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
@@ -192,6 +196,24 @@ def _output(completion: int, reasoning: int, total: int | None, prompt: int) -> 
     if reasoning > completion:
         unlisted = max(unlisted, reasoning)
     return completion + unlisted, max(reasoning, unlisted)
+
+
+def _is_plain(usage: Mapping[str, object]) -> bool:
+    """Whether it is two counts that add up, and nothing beside them is more than nothing: as of most requests."""
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(prompt) is not int or type(completion) is not int or prompt < 0 or completion < 0:
+        return False
+    if usage.get("total_tokens") != prompt + completion or len(usage) > _MOST_PLAIN:
+        return False
+    for name, value in usage.items():
+        if name in _TOTALS or value is None:
+            continue
+        if type(value) is dict:
+            if any([part != 0 or type(part) is not int for part in value.values()]):  # noqa: C419
+                return False
+        elif value != 0 or type(value) is not int:
+            return False
+    return True
 
 
 def _object(usage: object) -> Mapping[str, object]:

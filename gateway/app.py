@@ -132,7 +132,8 @@ class App:
 
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.gather(*(_refresh(model) for model in self._parts.engines.values()))
-        page, content_type = await asyncio.to_thread(self._parts.metrics.render)
+        self._parts.metrics.refresh()
+        page, content_type = await asyncio.to_thread(self._parts.metrics.page)
         await send_bytes(send, 200, page, [(b"content-type", content_type.encode())])
 
 

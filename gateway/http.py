@@ -33,12 +33,17 @@ class ClientGone(Exception):
     """The caller closed the connection before its request was complete."""
 
 
-def header(scope: Scope, name: bytes) -> str | None:
-    """The first header of that (lower-case) name, decoded as latin-1 as HTTP has it."""
+def names(scope: Scope) -> dict[bytes, bytes]:
+    """The headers by their (lower-case) names."""
     found: dict[bytes, bytes] | None = scope.get(_HEADERS)
     if found is None:
         found = scope[_HEADERS] = dict(reversed(scope["headers"]))  # of several the first stays
-    value = found.get(name)
+    return found
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of that (lower-case) name, decoded as latin-1 as HTTP has it."""
+    value = names(scope).get(name)
     return None if value is None else value.decode("latin-1")
 
 

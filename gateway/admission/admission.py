@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from types import TracebackType
 
-from billing.cost import worst
-from billing.money import MAX_USD, to_pico
+from billing.cost import worst_pico
+from billing.money import MAX_PICO, MAX_USD, to_pico
 from billing.usage import Usage
 from gateway.admission.alerts import Alerts
-from gateway.admission.claims import Demand, Need, has_budget, needs
+from gateway.admission.claims import Demand, Need, has_budget, needs, used
 from gateway.admission.limits import Binding
 from gateway.admission.principals import Principal
 from gateway.admission.refusals import RateStatus, rate_status, refusal, unpriced
 from gateway.admission.seeding import Seeder
-from gateway.admission.stores.base import LimitStore, Refused, StoreUnavailable, Unseeded
+from gateway.admission.stores.base import Claim, LimitStore, Refused, StoreUnavailable, Unseeded
 from gateway.errors import StorageUnavailable, Unsupported
 from gateway.ids import new_id
 from gateway.pipeline.call import Call
@@ -33,7 +34,8 @@ class Hold:
     """One admitted request, and what it came to once that is known."""
 
     id: str
-    needs: list[Need] = field(default_factory=list)
+    needs: Sequence[Need] = ()
+    claims: Sequence[Claim] = ()  # of the needs
     rates: RateStatus | None = None
     usage: Usage | None = None
     cost: Decimal = Decimal(0)
@@ -49,8 +51,7 @@ class Hold:
     def used(self) -> list[int]:
         if self.usage is None:
             return [0] * len(self.needs)
-        cost_pico = to_pico(min(self.cost, MAX_USD))
-        return [need.used(self.usage, cost_pico) for need in self.needs]
+        return used(self.needs, self.usage, to_pico(min(self.cost, MAX_USD)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,35 +83,42 @@ class Admission:
     def in_flight(self) -> int:
         return len(self._under_way)
 
-    @asynccontextmanager
-    async def admit(
+    def admit(
         self, principal: Principal, call: Call, candidates: Sequence[Candidate], at: datetime
-    ) -> AsyncIterator[Hold]:
+    ) -> AbstractAsyncContextManager[Hold]:
         """Hold what `call` may come to at most at any of its candidates, until the block is left.
 
         `at` (aware) says which windows of budgets it counts in. Raises RateLimited, BudgetExceeded, StorageUnavailable.
         """
+        return _Admitted(self, principal, call, candidates, at)
+
+    async def enter(self, principal: Principal, call: Call, candidates: Sequence[Candidate], at: datetime) -> Hold:
+        """See `admit`."""
         hold = Hold(new_id(), billed=self._seeder.billed)
         serving = candidates[0].model.name
         models = (call.model,) if serving == call.model else (call.model, serving)
         bindings = self._bindings(principal, call, models)
         if bindings:
             hold.needs = needs(bindings, self._demand(bindings, call, candidates, models, at))
+            hold.claims = [need.claim for need in hold.needs]
             await self._reserve(hold, at)
         self._under_way.add(hold)
-        try:
-            yield hold
-        finally:
-            self._under_way.discard(hold)
-            if hold.needs and self._store.remote:
-                # The caller has its answer, and whoever asks next is behind this: nobody waits for the confirmation.
-                task = asyncio.create_task(self._settle(hold), name="settlement")
-                self._settling.add(task)
-                task.add_done_callback(self._settling.discard)
-            elif hold.needs:
-                await self._settle(hold)
+        return hold
 
-    def _bindings(self, principal: Principal, call: Call, models: Sequence[str]) -> list[Binding]:
+    async def leave(self, hold: Hold) -> None:
+        """See `admit`."""
+        self._under_way.discard(hold)
+        if hold.needs and self._store.remote:
+            # The caller has its answer, and whoever asks next is behind this: nobody waits for the confirmation.
+            task = asyncio.create_task(self._settle(hold), name="settlement")
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+        elif hold.needs:
+            await self._settle(hold)
+
+    def _bindings(self, principal: Principal, call: Call, models: Sequence[str]) -> Sequence[Binding]:
+        if not self._scopes.models and not self._scopes.tags:
+            return principal.bindings
         found = list(principal.bindings)
         found += [own for model in models if (own := self._scopes.models.get(model)) is not None]
         if self._scopes.tags:
@@ -130,21 +138,21 @@ class Admission:
         budgeted = has_budget(bindings)
         output = call.max_output_tokens
         if output is None:
-            output = max(candidate.target.output_cap.tokens for candidate in candidates) * call.choices
+            output = max([candidate.target.output_cap.tokens for candidate in candidates]) * call.choices
             call.bind_output = budgeted
         paid = most_billed(candidates)
-        cost = self._worst_cost(call, candidates, output, paid) if budgeted else Decimal(0)
+        cost_pico = self._worst_cost(call, candidates, output, paid) if budgeted else 0
         return Demand(
-            at=at,
-            models=models,
-            input_tokens=call.input_estimate * paid,
-            output_tokens=output * paid,
-            bounded=call.max_output_tokens is not None,
-            cost_pico=to_pico(min(cost, MAX_USD)),
+            at,
+            models,
+            call.input_estimate * paid,
+            output * paid,
+            call.max_output_tokens is not None,
+            min(cost_pico, MAX_PICO),
         )
 
-    def _worst_cost(self, call: Call, candidates: Sequence[Candidate], output: int, paid: int) -> Decimal:
-        """At the `paid` dearest candidates, in USD. Raises BudgetExceeded, Unsupported where it cannot be known."""
+    def _worst_cost(self, call: Call, candidates: Sequence[Candidate], output: int, paid: int) -> int:
+        """At the `paid` dearest candidates, in pico-dollars. Raises BudgetExceeded, Unsupported if it is unknown."""
         if call.surcharged is not None:
             message = f"{call.surcharged!r} as asked has a price of its own, so its cost cannot be held under a budget."
             raise Unsupported(message, param=call.surcharged)
@@ -152,13 +160,15 @@ class Admission:
         for candidate in candidates:
             if candidate.price is not None:
                 seconds = candidate.target.timeouts.total
-                costs.append(worst(candidate.price, call.input_estimate, output, seconds))
+                costs.append(worst_pico(candidate.price, call.input_estimate, output, seconds))
             elif not self._scopes.allow_unpriced:
                 raise unpriced(candidate)
-        return sum(sorted(costs, reverse=True)[:paid], Decimal(0))
+        if len(costs) > 1:
+            costs.sort(reverse=True)
+        return sum(costs[:paid])
 
     async def _reserve(self, hold: Hold, at: datetime) -> None:
-        claims = [need.claim for need in hold.needs]
+        claims = hold.claims
         try:
             answer = await self._store.reserve(hold.id, claims)
             for _ in range(MAX_SEEDINGS):
@@ -179,9 +189,30 @@ class Admission:
         self._seeder.watch(hold.needs)
 
     async def _settle(self, hold: Hold) -> None:
-        spendings = await self._store.settle(hold.id, [need.claim for need in hold.needs], hold.used())
+        spendings = await self._store.settle(hold.id, hold.claims, hold.used())
         if hold.usage is not None:
             self._seeder.settled(hold.needs)
         for need, spending in zip(hold.needs, spendings, strict=True):
             if spending is not None:
                 self._alerts.spent(need, spending)
+
+
+class _Admitted(AbstractAsyncContextManager[Hold]):
+    """`Admission.admit`, without a generator's detours: nothing else is on the way of every request twice."""
+
+    __slots__ = ("_admission", "_asked", "_hold")
+
+    def __init__(
+        self, admission: Admission, principal: Principal, call: Call, candidates: Sequence[Candidate], at: datetime
+    ) -> None:
+        self._admission = admission
+        self._asked = principal, call, candidates, at
+
+    async def __aenter__(self) -> Hold:
+        self._hold = await self._admission.enter(*self._asked)
+        return self._hold
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._admission.leave(self._hold)

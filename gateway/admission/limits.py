@@ -28,8 +28,11 @@ class Limits(Rates, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     models: dict[str, Rates] = {}
 
 
-class Binding(msgspec.Struct, frozen=True, kw_only=True):
-    """What binds everything one key, user, team, model or tag does. `kind` is one of those words."""
+class Binding(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What binds everything one key, user, team, model or tag does. `kind` is one of those words.
+
+    What `claims` works out of one is kept in its `__dict__`, and is no part of it.
+    """
 
     kind: str
     id: str

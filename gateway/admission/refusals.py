@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -17,6 +18,11 @@ from gateway.routing.router import Candidate
 
 NEVER = 86_400  # seconds to wait that are told where waiting does not help: `retry-after` is on every 429
 _TOKENS = (Measure.TOKENS, Measure.INPUT, Measure.OUTPUT)
+_RATE, _REQUESTS = Kind.RATE, Measure.REQUESTS
+_NAMES = {
+    what: tuple(f"x-ratelimit-{name}-{what}".encode() for name in ("limit", "remaining", "reset"))
+    for what in ("requests", "tokens")
+}
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -38,16 +44,22 @@ def rate_status(needs: Sequence[Need], levels: Sequence[Level]) -> RateStatus | 
     requests: Rate | None = None
     tokens: Rate | None = None
     for need, level in zip(needs, levels, strict=True):
-        if need.claim.kind is not Kind.RATE:
+        claim = need.claim
+        if claim.kind is not _RATE:
             continue
-        rate = Rate(need.claim.limit, max(0, need.claim.limit - level.used), level.reset)
-        if need.measure is Measure.REQUESTS:
+        rate = Rate(claim.limit, max(0, claim.limit - level.used), level.reset)
+        if need.measure is _REQUESTS:
             requests = _tighter(requests, rate)
         else:
             tokens = _tighter(tokens, rate)
     if requests is None and tokens is None:
         return None
-    return RateStatus(requests, tokens, [*_headers("requests", requests), *_headers("tokens", tokens)])
+    headers: Headers = []
+    if requests is not None:
+        headers += _headers("requests", requests)
+    if tokens is not None:
+        headers += _headers("tokens", tokens)
+    return RateStatus(requests, tokens, headers)
 
 
 def refusal(need: Need, answer: Refused, rates: RateStatus | None, at: datetime) -> GateError:
@@ -70,11 +82,18 @@ def _tighter(one: Rate | None, other: Rate) -> Rate:
     return other if one is None or other.remaining < one.remaining else one
 
 
-def _headers(what: str, rate: Rate | None) -> Headers:
-    if rate is None:
-        return []
-    values = (("limit", str(rate.limit)), ("remaining", str(rate.remaining)), ("reset", duration(rate.reset)))
-    return [(f"x-ratelimit-{name}-{what}".encode(), value.encode()) for name, value in values]
+def _headers(what: str, rate: Rate) -> Headers:
+    limit, remaining, reset = _NAMES[what]
+    return [
+        (limit, b"%d" % rate.limit),
+        (remaining, b"%d" % rate.remaining),
+        (reset, _reset(math.ceil(rate.reset))),
+    ]
+
+
+@lru_cache(maxsize=128)
+def _reset(seconds: int) -> bytes:
+    return duration(seconds).encode()
 
 
 def duration(seconds: float) -> str:

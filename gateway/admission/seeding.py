@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -53,7 +53,7 @@ class Seeder:
         self._sleep = sleep
         self._running: dict[str, asyncio.Task[None]] = {}
         # Budgets with requests that are in the ledger, but not in the counter yet: how many.
-        self._billed: Counter[str] = Counter()
+        self._billed: dict[str, int] = {}
         self._watched: OrderedDict[str, Need] = OrderedDict()
         self._reconciler: asyncio.Task[None] | None = None
 
@@ -87,15 +87,20 @@ class Seeder:
 
         It would be in the counter twice: by the sum, and by its settlement.
         """
-        self._billed.update(need.claim.counter for need in needs if need.budget is not None)
+        for need in needs:
+            if need.budget is not None:
+                counter = need.claim.counter
+                self._billed[counter] = self._billed.get(counter, 0) + 1
 
     def settled(self, needs: Sequence[Need]) -> None:
         for need in needs:
-            counter = need.claim.counter
-            if need.budget is not None and self._billed[counter] <= 1:
-                del self._billed[counter]
-            elif need.budget is not None:
-                self._billed[counter] -= 1
+            if need.budget is not None:
+                counter = need.claim.counter
+                left = self._billed.get(counter, 0) - 1
+                if left > 0:
+                    self._billed[counter] = left
+                else:
+                    self._billed.pop(counter, None)
 
     async def start(self) -> None:
         self._reconciler = asyncio.create_task(self._run(), name="budget-reconciler")

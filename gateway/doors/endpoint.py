@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -30,6 +30,7 @@ from gateway.http import (
     Scope,
     Send,
     header,
+    names,
     read_body,
     request_id,
     retry_headers,
@@ -138,13 +139,14 @@ class SpendingEndpoint:
         writer.call = call = self._door.parse(await read_body(scope, receive, self._max_body))
         record.requested_model = call.model
         record.stream = call.stream
-        caller_tags = _tags(header(scope, b"x-sluicegate-tags"))
-        call.slots.extend(Slot(caller_tags, name, TextScope.OTHER) for name in caller_tags)
-        call.tags = caller_tags
-        call.difficulty = header(scope, OVERRIDE_HEADER)
-        asked, ttl = header(scope, b"cache-control"), header(scope, TTL_HEADER)
-        if asked is not None or ttl is not None:
-            call.cache = Controls.parse(asked, ttl)
+        sent = names(scope)
+        if b"x-sluicegate-tags" in sent:
+            call.tags = caller_tags = _tags(header(scope, b"x-sluicegate-tags"))
+            call.slots.extend(Slot(caller_tags, name, TextScope.OTHER) for name in caller_tags)
+        if OVERRIDE_HEADER in sent:
+            call.difficulty = header(scope, OVERRIDE_HEADER)
+        if b"cache-control" in sent or TTL_HEADER in sent:
+            call.cache = Controls.parse(header(scope, b"cache-control"), header(scope, TTL_HEADER))
         with self._pipeline() as pipeline:
             serving = pipeline.serve(call, principal, record, writer)
             if not call.stream:
@@ -164,39 +166,37 @@ class _Writer:
         self._tells_guards = tells_guards
         self._stream: StreamEncoder | None = None  # set once its first byte was sent
         self._ended = False
+        self._at_work: asyncio.Task[Any] | None = None  # while it is
+        self._watcher: asyncio.Task[None] | None = None
         self.written: float | None = None
         self.call: Call | None = None  # set once it is parsed
         self.caller_left = False
 
     async def while_connected(self, receive: Receive, work: Awaitable[None]) -> None:
         """Await `work`, cancelled as soon as the caller disconnects."""
-        task = asyncio.current_task()
+        self._at_work = task = asyncio.current_task()
         assert task is not None
-        watcher: asyncio.Task[None] | None = None
-        at_work = True
-
-        def leave(done: asyncio.Task[None]) -> None:
-            # Once the last byte is written uvicorn reports a disconnect too; that is no leaving.
-            if at_work and not self._ended and not done.cancelled():
-                self.caller_left = True
-                task.cancel()
-
-        def watch() -> None:
-            nonlocal watcher
-            watcher = asyncio.create_task(_disconnected(receive))
-            watcher.add_done_callback(leave)
-
         # A task costs more than a quick answer should: those are over before it is made.
-        later = asyncio.get_running_loop().call_later(WATCH_SECONDS, watch)
+        later = task.get_loop().call_later(WATCH_SECONDS, self._watch, receive)
         try:
             await work
         finally:
-            at_work = False
+            self._at_work = None
             later.cancel()
-            if watcher is not None:
-                watcher.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
             if self.caller_left:
                 task.uncancel()
+
+    def _watch(self, receive: Receive) -> None:
+        self._watcher = asyncio.create_task(_disconnected(receive))
+        self._watcher.add_done_callback(self._leave)
+
+    def _leave(self, done: asyncio.Task[None]) -> None:
+        # Once the last byte is written uvicorn reports a disconnect too; that is no leaving.
+        if self._at_work is not None and not self._ended and not done.cancelled():
+            self.caller_left = True
+            self._at_work.cancel()
 
     async def reply(self, reply: Reply) -> None:
         assert self.call is not None
@@ -286,7 +286,7 @@ def _new_record(scope: Scope, endpoint: str) -> Record:
     return Record(
         id=new_id(),
         request_id=request_id(scope),
-        traceparent=header(scope, b"traceparent"),
+        traceparent=header(scope, b"traceparent") if b"traceparent" in names(scope) else None,
         endpoint=endpoint,
         started_at=datetime.now(UTC),
         started=monotonic(),

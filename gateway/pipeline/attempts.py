@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
+from types import TracebackType
 
 import structlog
 
@@ -23,6 +24,7 @@ from gateway.pipeline.backoff import back_off
 from gateway.pipeline.call import Call
 from gateway.pipeline.chain import Chain, reason_of, surely_too_long
 from gateway.pipeline.hedge import Run, patience, race
+from gateway.pipeline.limit import Limit
 from gateway.pipeline.record import Attempt, Record
 from gateway.pipeline.trial import FILTERED, OpenStream, Trial
 from gateway.routing.router import Candidate, Reason, Target
@@ -84,23 +86,6 @@ class Attempts:
 
     async def _search(self, call: Call, run: Run, *, stream: bool) -> Trial | None:
         """The try whose answer it is; None where every target failed."""
-        async with aclosing(self._tries(call)) as tries:
-            async for candidate in tries:
-                trial = await self._try(call, candidate, run, stream=stream)
-                if trial is None:
-                    continue
-                if trial.filtered and self._chain.has_fallback(candidate.model, Reason.CONTENT_FILTER):
-                    await self._set_aside(call, trial)
-                    continue
-                self._answered(trial.candidate, trial.served_model)
-                return trial
-        if self._filtered is not None:
-            self._filtered.unbill()
-            self._answered(self._filtered.candidate, self._filtered.served_model)
-        return self._filtered
-
-    async def _tries(self, call: Call) -> AsyncGenerator[Candidate, None]:
-        """Each candidate, and again for its retries, with the waits between."""
         while (group := self._chain.next()) is not None:
             self._reason, self._refusal = Reason.ERROR, None
             model = group[0].model
@@ -109,9 +94,20 @@ class Attempts:
             for candidate in group:
                 retry = 0
                 while self._reason is Reason.ERROR and await self._may_try(candidate, retry):
-                    yield candidate
                     retry += 1
+                    trial = await self._try(call, candidate, run, stream=stream)
+                    if trial is None:
+                        continue
+                    if trial.filtered and self._chain.has_fallback(candidate.model, Reason.CONTENT_FILTER):
+                        await self._set_aside(call, trial)
+                        continue
+                    self._answered(trial.candidate, trial.served_model)
+                    return trial
             self._chain.failed(model, self._reason)
+        if self._filtered is not None:
+            self._filtered.unbill()
+            self._answered(self._filtered.candidate, self._filtered.served_model)
+        return self._filtered
 
     async def _may_try(self, candidate: Candidate, retry: int) -> bool:
         """Whether to send the request there now; a retry's wait is over when this returns."""
@@ -120,13 +116,13 @@ class Attempts:
             return False
         if retry:
             wait = back_off(retry, self._failures[-1], self.rng)
-            if wait is None or wait >= self._remaining(target) or not target.state.admits:
+            if wait is None or wait >= self.remaining(target) or not target.state.admits:
                 return False
             await self.sleep(wait)
         if not target.state.admits:
             self._skipped.append(target)
             return False
-        return self._remaining(target) > 0
+        return self.remaining(target) > 0
 
     async def _try(self, call: Call, candidate: Candidate, run: Run, *, stream: bool) -> Trial | None:
         """One try, or two at once; None if it failed so that another may do."""
@@ -135,8 +131,11 @@ class Attempts:
         wait = None if hedge is None else patience(hedge, candidate.target, stream=stream)
         if wait is not None:
             return await self._hedged(call, trial, run, wait)
-        with self._failing_over(candidate):
+        try:
             await run(trial)
+        except Exception as error:
+            if not self._passed_over(candidate, error):
+                raise
         return trial if trial.answer is not None else None
 
     async def _hedged(self, call: Call, first: Trial, run: Run, wait: float) -> Trial | None:
@@ -158,9 +157,9 @@ class Attempts:
                 continue
             if winner is not None:
                 trial.bill(call, HEDGED)
-            if trial.error is not None:
-                with self._failing_over(trial.candidate, final=winner is None):
-                    raise trial.error
+            error = trial.error
+            if error is not None and not self._passed_over(trial.candidate, error, final=winner is None):
+                raise error
         return winner
 
     def _second(self, first: Candidate) -> Trial | None:
@@ -169,14 +168,14 @@ class Attempts:
             target = candidate.target
             if candidate.model is not first.model or target.name == first.target.name:
                 continue
-            if id(candidate) not in self._spent and target.state.admits and self._remaining(target) > 0:
+            if id(candidate) not in self._spent and target.state.admits and self.remaining(target) > 0:
                 return Trial(candidate)
         return None
 
     async def _whole(self, call: Call, trial: Trial) -> None:
         target = trial.candidate.target
         with self._attempt(trial, stream=False) as answered:
-            async with asyncio.timeout(self._remaining(target)):
+            with Limit(self.remaining(target)):
                 trial.answer = await target.upstream.complete(call)
             answered()
 
@@ -201,7 +200,7 @@ class Attempts:
             async with aclosing(chunks):
                 while True:
                     wait = target.timeouts.idle if content else first_content_by - self.clock()
-                    async with asyncio.timeout(min(wait, self._remaining(target))):
+                    with Limit(min(wait, self.remaining(target))):
                         chunk = await anext(chunks, None)
                     if chunk is None:
                         break
@@ -215,71 +214,28 @@ class Attempts:
     async def _set_aside(self, call: Call, trial: Trial) -> None:
         """Keep a filtered answer for the case that nobody has a better one, and book what it cost."""
         if isinstance(trial.answer, OpenStream):
-            with self._failing_over(trial.candidate):
+            try:
                 async for chunk in trial.answer.rest:  # its usage comes last
                     trial.heard.append(chunk)
+            except Exception as error:
+                if not self._passed_over(trial.candidate, error):
+                    raise
             trial.answer = OpenStream(trial.heard, last_resort.nothing())
         trial.bill(call, FILTERED)
         self._filtered, self._reason = trial, Reason.CONTENT_FILTER
 
-    def _remaining(self, target: Target) -> float:
+    def remaining(self, target: Target) -> float:
         return target.timeouts.total - (self.clock() - self.record.started)
 
-    @contextmanager
-    def _attempt(self, trial: Trial, *, stream: bool) -> Iterator[Callable[[], None]]:
-        """Book one attempt with the way it ended. Call what it gives at the first content. Raises TargetOpen."""
-        candidate, state = trial.candidate, trial.candidate.target.state
-        permit = state.begin()
-        attempt = trial.attempt = Attempt(candidate.target.name, self.clock())
-        self.record.attempts.append(attempt)
-        content = False
+    def _attempt(self, trial: Trial, *, stream: bool) -> _Booked:
+        return _Booked(self, trial, stream)
 
-        def answered() -> None:
-            nonlocal content
-            content = True
-            state.answered(permit, self.clock() - attempt.started, stream=stream)
-
-        def failed(error: UpstreamError) -> None:
-            attempt.outcome = error.failure.value
-            state.failed(permit, error, 0.0 if content else self.clock() - attempt.started, stream=stream)
-
-        try:
-            yield answered
-        except UpstreamError as error:
-            failed(error)
-            raise
-        except TimeoutError:
-            timeout = UpstreamError(Failure.TIMEOUT, "no answer in time")
-            if self._remaining(candidate.target) > 0 or len(self.record.attempts) == 1:
-                failed(timeout)
-            else:
-                attempt.outcome = timeout.failure.value  # attempts before it took its time: that is no fault of it
-            raise timeout from None
-        except GateError:
-            attempt.outcome = "refused"
-            state.lives(permit)
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            attempt.outcome = "cancelled"
-            if self.answered is None:
-                self._answered(candidate, None)  # it was at work, and will be paid for that
-            raise
-        except BaseException:
-            attempt.outcome = Failure.ERROR.value  # a fault of ours
-            raise
-        finally:
-            attempt.ended = self.clock()
-            state.end(permit)
-
-    @contextmanager
-    def _failing_over(self, candidate: Candidate, *, final: bool = True) -> Iterator[None]:
-        """Swallow a failure that another candidate may mend, but keep it: the caller and the log must know.
+    def _passed_over(self, candidate: Candidate, error: Exception, *, final: bool = True) -> bool:
+        """Whether another candidate may mend a failure. Then it is kept: the caller and the log must know.
 
         `final` is False for one that is already mended.
         """
-        try:
-            yield
-        except UpstreamError as error:
+        if isinstance(error, UpstreamError):
             self._failures.append(error)
             log.warning(
                 "attempt failed",
@@ -288,15 +244,19 @@ class Attempts:
                 failure=error.failure.value,
                 detail=str(error),
             )
-        except TargetOpen:
+            return True
+        if isinstance(error, TargetOpen):
             self._skipped.append(candidate.target)
             self._spent.add(id(candidate))
-        except GateError as error:
-            if final:
-                reason = reason_of(error)
-                if reason is None:
-                    raise
-                self._reason, self._refusal = reason, error
+            return True
+        if not isinstance(error, GateError):
+            return False
+        if final:
+            reason = reason_of(error)
+            if reason is None:
+                return False
+            self._reason, self._refusal = reason, error
+        return True
 
     def _answered(self, candidate: Candidate, served_model: str | None) -> None:
         self.answered = candidate
@@ -304,6 +264,11 @@ class Attempts:
         self.record.target = candidate.target.name
         self.record.price = candidate.price
         self.record.served_model = served_model
+
+    def abandoned(self, candidate: Candidate) -> None:
+        """Its caller left while it was at work: it will be paid for that."""
+        if self.answered is None:
+            self._answered(candidate, None)
 
     def _resort(self, call: Call) -> tuple[str, str]:
         """The asked model's name and its message for when every target failed. Raises GateError without one."""
@@ -332,3 +297,60 @@ class Attempts:
         if all(target.state.last_failure is Failure.BUSY for target in self._skipped):
             return RateLimited("The model is busy; try again later.", retry_after=wait)
         return Unavailable("The model does not answer for now; try again later.", retry_after=wait)
+
+
+class _Booked:
+    """Around one attempt: booked with the way it ended. Gives what to call at the first content. Raises TargetOpen."""
+
+    __slots__ = ("_attempt", "_attempts", "_candidate", "_content", "_permit", "_state", "_stream")
+
+    def __init__(self, attempts: Attempts, trial: Trial, stream: bool) -> None:
+        self._attempts, self._candidate, self._stream = attempts, trial.candidate, stream
+        self._state = self._candidate.target.state
+        self._permit = self._state.begin()
+        self._attempt = trial.attempt = Attempt(self._candidate.target.name, attempts.clock())
+        attempts.record.attempts.append(self._attempt)
+        self._content = False
+
+    def __enter__(self) -> Callable[[], None]:
+        return self._answered
+
+    def _answered(self) -> None:
+        self._content = True
+        self._state.answered(self._permit, self._attempts.clock() - self._attempt.started, stream=self._stream)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None:
+                self._ended_by(error)
+        finally:
+            self._attempt.ended = self._attempts.clock()
+            self._state.end(self._permit)
+
+    def _ended_by(self, error: BaseException) -> None:
+        """Raises UpstreamError in place of a TimeoutError."""
+        attempt = self._attempt
+        if isinstance(error, UpstreamError):
+            self._failed(error)
+        elif isinstance(error, TimeoutError):
+            timeout = UpstreamError(Failure.TIMEOUT, "no answer in time")
+            if self._attempts.remaining(self._candidate.target) > 0 or len(self._attempts.record.attempts) == 1:
+                self._failed(timeout)
+            else:
+                attempt.outcome = timeout.failure.value  # attempts before it took its time: that is no fault of it
+            raise timeout from None
+        elif isinstance(error, GateError):
+            attempt.outcome = "refused"
+            self._state.lives(self._permit)
+        elif isinstance(error, asyncio.CancelledError | GeneratorExit):
+            attempt.outcome = "cancelled"
+            self._attempts.abandoned(self._candidate)
+        else:
+            attempt.outcome = Failure.ERROR.value  # a fault of ours
+
+    def _failed(self, error: UpstreamError) -> None:
+        self._attempt.outcome = error.failure.value
+        seconds = 0.0 if self._content else self._attempts.clock() - self._attempt.started
+        self._state.failed(self._permit, error, seconds, stream=self._stream)

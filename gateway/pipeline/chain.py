@@ -51,7 +51,8 @@ class Chain:
 
     def has_fallback(self, model: Model, reason: Reason) -> bool:
         """Whether a model that failed in that way has anyone to hand over to that has not been tried."""
-        return any(name in self._groups and name not in self._seen for name in model.fallbacks_for(reason))
+        names = model.fallbacks_for(reason)
+        return bool(names) and any(name in self._groups and name not in self._seen for name in names)
 
 
 def surely_too_long(call: Call, candidate: Candidate) -> bool:

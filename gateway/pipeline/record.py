@@ -82,4 +82,7 @@ class Record:
     @property
     def overhead(self) -> float:
         """Seconds that were ours: the whole less the time inside upstream attempts."""
-        return max(0.0, self.duration - sum(a.ended - a.started for a in self.attempts))
+        seconds = self.ended - self.started
+        for attempt in self.attempts:
+            seconds -= attempt.ended - attempt.started
+        return max(0.0, seconds)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from time import monotonic
+from types import TracebackType
 
 from gateway.pipeline.record import Record
 from gateway.telemetry.logs import log_request
@@ -17,15 +17,31 @@ class Recorder:
         self._metrics = metrics
         self._tracer = tracer
 
-    @contextmanager
-    def under_way(self, record: Record) -> Iterator[None]:
+    def under_way(self, record: Record) -> AbstractContextManager[None]:
         """Around the whole of a request, whatever way it ends."""
+        return _UnderWay(self, record)
+
+    def begin(self) -> None:
         self._metrics.inflight.inc()
-        try:
-            yield
-        finally:
-            self._metrics.inflight.dec()
-            record.ended = monotonic()
-            self._metrics.observe(record)
-            log_request(record)
-            self._tracer.trace(record, record.traceparent)
+
+    def end(self, record: Record) -> None:
+        self._metrics.inflight.dec()
+        record.ended = monotonic()
+        self._metrics.observe(record)
+        log_request(record)
+        self._tracer.trace(record, record.traceparent)
+
+
+class _UnderWay(AbstractContextManager[None]):
+    __slots__ = ("_record", "_recorder")
+
+    def __init__(self, recorder: Recorder, record: Record) -> None:
+        self._recorder, self._record = recorder, record
+
+    def __enter__(self) -> None:
+        self._recorder.begin()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._recorder.end(self._record)

@@ -88,6 +88,8 @@ class Trial:
 
 
 def _all_filtered(pieces: Sequence[Sequence[dict[str, Any]]], holder: str) -> bool:
+    if not any([choice.get("finish_reason") == FILTERED for choices in pieces for choice in choices]):  # noqa: C419
+        return False
     ended: set[int] = set()
     met: set[int] = set()
     for choices in pieces:

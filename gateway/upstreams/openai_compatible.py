@@ -6,7 +6,6 @@ import asyncio
 import math
 import re
 import ssl
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,6 +18,7 @@ from gateway.pipeline.answer import Chunk, ChunkStream, Reply, served_model
 from gateway.pipeline.call import Call, Operation
 from gateway.telemetry.scrub import scrub
 from gateway.upstreams.base import ASSUMED_CAP, CapSource, Failure, OutputCap, UpstreamError
+from gateway.upstreams.exchange import Answer, Exchange
 from gateway.upstreams.shapes import as_chat, read_usage, well_formed
 from gateway.upstreams.sse import EventParser, EventTooLarge
 
@@ -75,16 +75,16 @@ class OpenAICompatible:
         self._proxy = proxy
         self._tls = tls
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout, sock_connect=connect_timeout)
-        self._session: aiohttp.ClientSession | None = None
+        self._connector: aiohttp.TCPConnector | None = None
+        self._exchanges: dict[Operation, Exchange] = {}
 
     async def complete(self, call: Call) -> Reply:
         body = self._body(call)
         body.pop("stream_options", None)
         if call.operation in STREAMED:
             body["stream"] = False
-        async with AsyncExitStack() as stack:
-            response = await self._post(call.operation, body, stack)
-            raw = await self._read(response, _MAX_REPLY)
+        with await self._post(call.operation, body) as answer:
+            raw = await self._read(answer, _MAX_REPLY)
         try:
             reply = orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -100,8 +100,7 @@ class OpenAICompatible:
         # Usage is always asked for: the bill needs it, whether or not the caller does.
         options = {**(call.body.get("stream_options") or {}), "include_usage": True}
         body = {**self._body(call), "stream": True, "stream_options": options}
-        async with AsyncExitStack() as stack:
-            response = await self._post(call.operation, body, stack)
+        with await self._post(call.operation, body) as response:
             if response.content_type != "text/event-stream":
                 raise UpstreamError(Failure.ERROR, f"expected an event stream, got {response.content_type}")
             parser = EventParser()
@@ -146,25 +145,22 @@ class OpenAICompatible:
             body[limit_field] = self._output_cap.tokens
         return body
 
-    async def _post(self, operation: Operation, body: dict[str, Any], stack: AsyncExitStack) -> aiohttp.ClientResponse:
-        """Send; return the response once its status is 200. Raises UpstreamError, GateError."""
+    async def _post(self, operation: Operation, body: dict[str, Any]) -> Answer:
+        """Send; return the answer once its status is 200. Raises UpstreamError, GateError."""
         try:
-            response = await stack.enter_async_context(
-                self._pool().post(
-                    self._urls[operation], data=orjson.dumps(body), headers=self._headers, allow_redirects=False
-                )
-            )
-        except aiohttp.ServerTimeoutError:
+            answer = await (self._exchanges.get(operation) or self._open(operation)).post(orjson.dumps(body))
+        except TimeoutError:
             raise UpstreamError(Failure.TIMEOUT, "the connection was not made in time") from None
         except (aiohttp.ClientConnectorError, UnicodeError) as error:  # the latter: a host that cannot be a name
             raise UpstreamError(Failure.UNREACHABLE, f"no connection: {type(error).__name__}") from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             raise UpstreamError(Failure.ERROR, f"the request failed: {type(error).__name__}") from None
-        if response.status != 200:
-            raise await self._refusal(response)
-        return response
+        if answer.status != 200:
+            with answer:
+                raise await self._refusal(answer)
+        return answer
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> Exception:
+    async def _refusal(self, response: Answer) -> Exception:
         status = response.status
         if status == 429:
             wait = read_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
@@ -185,27 +181,26 @@ class OpenAICompatible:
             scrub(message), param=param, code=code if isinstance(code, str) and _CODE.fullmatch(code) else None
         )
 
-    async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
-        parts = bytearray()
+    async def _read(self, answer: Answer, limit: int) -> bytes:
         try:
-            async for part in response.content.iter_any():
-                parts += part
-                if len(parts) > limit:
-                    raise UpstreamError(Failure.ERROR, f"the reply is larger than {limit} bytes")
+            raw = await answer.read(limit)
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(Failure.ERROR, f"the reply broke off: {type(error).__name__}") from None
-        return bytes(parts)
+        if raw is None:
+            raise UpstreamError(Failure.ERROR, f"the reply is larger than {limit} bytes")
+        return raw
 
-    def _pool(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _open(self, operation: Operation) -> Exchange:
+        if self._connector is None:
             tls = True if self._tls is None else self._tls
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=tls)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, proxy=self._proxy)
-        return self._session
+            self._connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=tls)
+        exchange = Exchange(self._urls[operation], self._headers, self._connector, self._timeout, self._proxy)
+        self._exchanges[operation] = exchange
+        return exchange
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._connector is not None:
+            await self._connector.close()
 
 
 def _without(keys: frozenset[str], node: Any) -> Any:

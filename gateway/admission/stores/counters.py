@@ -17,11 +17,15 @@ MINUTE = RATE_SECONDS * SECOND
 
 
 class Counter(Protocol):
+    seeded: bool  # what it counts is known; False only of a BUDGET
+
     def wait(self, claim: Claim, now: int) -> float:
         """Microseconds until there is room for the claim. 0: there is; infinity: in this window, never."""
         ...
 
-    def take(self, claim: Claim, now: int) -> int: ...
+    def take(self, claim: Claim, now: int) -> Level:
+        """Take what there is room for; what is counted with it."""
+        ...
 
     def level(self, taken: int, now: int) -> Level: ...
 
@@ -36,13 +40,16 @@ class RateCounter:
     """Amounts by the second they were taken in, the oldest first."""
 
     __slots__ = ("seconds", "sum")
+    seeded = True
 
     def __init__(self) -> None:
         self.seconds: dict[int, int] = {}
         self.sum = 0
 
     def wait(self, claim: Claim, now: int) -> float:
-        self._forget(now // SECOND)
+        seconds = self.seconds
+        if seconds and next(iter(seconds)) <= now // SECOND - RATE_SECONDS:
+            self._forget(now // SECOND)
         need = claim.amount if claim.least < 0 else min(claim.least, claim.amount)
         over = self.sum + need - claim.limit
         if over <= 0:
@@ -53,10 +60,15 @@ class RateCounter:
                 return second * SECOND + MINUTE - now
         return math.inf
 
-    def take(self, claim: Claim, now: int) -> int:
+    def take(self, claim: Claim, now: int) -> Level:
         taken = min(claim.amount, claim.limit - self.sum)
-        self._add(now // SECOND, taken)
-        return taken
+        second, seconds = now // SECOND, self.seconds
+        if taken <= 0:
+            self._add(second, taken)
+            return self.level(taken, now)
+        self.sum += taken
+        seconds[second] = seconds.get(second, 0) + taken
+        return Level(self.sum, taken, (next(reversed(seconds)) * SECOND + MINUTE - now) / SECOND)
 
     def level(self, taken: int, now: int) -> Level:
         for last in reversed(self.seconds):
@@ -65,7 +77,10 @@ class RateCounter:
 
     def settle(self, taken: int, used: int, taken_at: int, now: int) -> None:
         second = now // SECOND
-        self._forget(second)
+        if self.seconds and next(iter(self.seconds)) <= second - RATE_SECONDS:
+            self._forget(second)
+        if used == taken:
+            return
         if used > taken:
             self._add(second, used - taken)
         elif taken_at in self.seconds:
@@ -90,6 +105,7 @@ class RateCounter:
 
 class RunningCounter:
     __slots__ = ("count",)
+    seeded = True
 
     def __init__(self) -> None:
         self.count = 0
@@ -99,9 +115,9 @@ class RunningCounter:
             return 0
         return math.inf if claim.amount > claim.limit else SECOND
 
-    def take(self, claim: Claim, now: int) -> int:
+    def take(self, claim: Claim, now: int) -> Level:
         self.count += claim.amount
-        return claim.amount
+        return Level(self.count, claim.amount)
 
     def level(self, taken: int, now: int) -> Level:
         return Level(self.count, taken)
@@ -126,9 +142,9 @@ class BudgetCounter:
             return math.inf
         return 0 if room >= self.held else SECOND
 
-    def take(self, claim: Claim, now: int) -> int:
+    def take(self, claim: Claim, now: int) -> Level:
         self.held += claim.amount
-        return claim.amount
+        return Level(self.spent + self.held, claim.amount)
 
     def level(self, taken: int, now: int) -> Level:
         return Level(self.spent + self.held, taken)

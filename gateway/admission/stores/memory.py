@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from gateway.admission.stores.base import RATE_SECONDS, Claim, Granted, Kind, Refused, Spending, Unseeded
+from gateway.admission.stores.base import RATE_SECONDS, Claim, Granted, Kind, Level, Refused, Spending, Unseeded
 from gateway.admission.stores.counters import (
     MINUTE,
     SECOND,
@@ -48,40 +48,50 @@ class MemoryStore:
         self._running: dict[str, RunningCounter] = {}
         self._budgets: dict[str, BudgetCounter] = {}
         self._old: list[tuple[int, Kind, str]] = []  # heap: when a counter may be dropped
-        self._holds: dict[str, tuple[int, list[int]]] = {}  # the second it was taken in, and what each claim took
+        self._counters: dict[Kind, Mapping[str, Counter]] = {
+            Kind.RATE: self._rates,
+            Kind.CONCURRENT: self._running,
+            Kind.BUDGET: self._budgets,
+        }
+        self._holds: dict[str, tuple[int, list[Level]]] = {}  # the second it was taken in, and what each claim took
         self._settled: set[str] = set()
         self._settled_order: deque[str] = deque()
 
     async def reserve(self, hold: str, claims: Sequence[Claim]) -> Granted | Refused | Unseeded:
         now = self._tick()
         second = now // SECOND
-        self._drop(second, 2 * len(claims))
-        counters = [self._counter(claim.kind, claim.counter, claim.expires) for claim in claims]
-        unseeded = [i for i, counter in enumerate(counters) if type(counter) is BudgetCounter and not counter.seeded]
-        if unseeded:
-            return Unseeded(unseeded)
-        waits = [counter.wait(claim, now) for counter, claim in zip(counters, claims, strict=True)]
-        if any(waits):
-            return self._refuse(counters, claims, waits, now)
-        taken = [counter.take(claim, now) for counter, claim in zip(counters, claims, strict=True)]
-        self._holds[hold] = (second, taken)
-        return Granted([counter.level(amount, now) for counter, amount in zip(counters, taken, strict=True)])
+        if self._old and self._old[0][0] <= second:
+            self._drop(second, 2 * len(claims))
+        counters = [
+            self._counters[claim.kind].get(claim.counter) or self._counter(claim.kind, claim.counter, claim.expires)
+            for claim in claims
+        ]
+        for counter in counters:
+            if not counter.seeded:
+                return Unseeded([index for index, one in enumerate(counters) if not one.seeded])
+        for counter, claim in zip(counters, claims, strict=True):
+            if counter.wait(claim, now):
+                waits = [one.wait(claim, now) for one, claim in zip(counters, claims, strict=True)]
+                return self._refuse(counters, claims, waits, now)
+        levels = [counter.take(claim, now) for counter, claim in zip(counters, claims, strict=True)]
+        self._holds[hold] = (second, levels)
+        return Granted(levels)
 
     async def settle(self, hold: str, claims: Sequence[Claim], used: Sequence[int]) -> list[Spending | None]:
         if hold in self._settled:
             return [self._unchanged(claim) for claim in claims]
         now = self._tick()
         held = self._holds.pop(hold, None)
-        taken_at, taken = held or (0, [0] * len(claims))
         self._remember(hold)
-        spendings: list[Spending | None] = []
-        for claim, had, came_to in zip(claims, taken, used, strict=True):
-            if held is None and claim.kind is not Kind.BUDGET:
-                spendings.append(None)
-                continue
-            counter = self._counter(claim.kind, claim.counter, claim.expires)
-            spendings.append(counter.settle(had, came_to, taken_at, now))
-        return spendings
+        if held is None:
+            return [self._book(claim, came_to, now) for claim, came_to in zip(claims, used, strict=True)]
+        taken_at, levels = held
+        return [
+            (
+                self._counters[claim.kind].get(claim.counter) or self._counter(claim.kind, claim.counter, claim.expires)
+            ).settle(level.taken, came_to, taken_at, now)
+            for claim, level, came_to in zip(claims, levels, used, strict=True)
+        ]
 
     async def seed(self, spent: Mapping[str, int], expires: Mapping[str, int]) -> None:
         for name, pico in spent.items():
@@ -144,8 +154,7 @@ class MemoryStore:
             if not self._old or self._old[0][0] > second:
                 return
             _, kind, name = self._old[0]
-            counters: Mapping[str, Counter] = (self._rates, self._running, self._budgets)[kind - 1]
-            if counters[name].idle(second):
+            if self._counters[kind][name].idle(second):
                 heapq.heappop(self._old)
                 del (self._rates, self._running, self._budgets)[kind - 1][name]
             else:
@@ -167,6 +176,12 @@ class MemoryStore:
             [counter.level(0, now) for counter in counters],
             first,
         )
+
+    def _book(self, claim: Claim, came_to: int, now: int) -> Spending | None:
+        """Of a hold that nobody knows here only what was spent counts."""
+        if claim.kind is not Kind.BUDGET:
+            return None
+        return self._budget(claim.counter, claim.expires).settle(0, came_to, 0, now)
 
     def _unchanged(self, claim: Claim) -> Spending | None:
         if claim.kind is not Kind.BUDGET:
