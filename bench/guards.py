@@ -38,6 +38,7 @@ SENTENCES = (
 )
 FULL = "Mail jane.doe{n}@example.com or call +1 415 555 {n:04d}; the card is 4111 1111 1111 1111. "
 REQUEST = GuardRequest("bench")
+BURST = 10
 
 # One guard of each kind that needs nothing but itself.
 GUARDS: Mapping[str, Mapping[str, Any]] = {
@@ -65,14 +66,16 @@ def full(size: int, number: int) -> str:
 
 
 async def measure(works: Mapping[str, Callable[[int], Awaitable[object]]], rounds: int) -> dict[str, float]:
-    """Microseconds of each work, by turns; each is given the round's number."""
+    """Microseconds of each work, `BURST` times in a row by turns; each call is given a number of its own."""
     taken: dict[str, list[int]] = {name: [] for name in works}
-    for number in range(rounds + 3):
+    for number in range(rounds // BURST + 1):
         for place, (name, work) in enumerate(works.items()):
-            started = time.perf_counter_ns()
-            await work(number * 1_000 + place)
-            taken[name].append(time.perf_counter_ns() - started)
-    return {name: statistics.median(times[3:]) / 1e3 for name, times in taken.items()}
+            for step in range(BURST):
+                started = time.perf_counter_ns()
+                await work((number * 100 + place) * 100 + step)
+                if number:  # the first round warms up
+                    taken[name].append(time.perf_counter_ns() - started)
+    return {name: statistics.median(times) / 1e3 for name, times in taken.items()}
 
 
 def whole(guard: Guard, text: Callable[[int], str]) -> Callable[[int], Awaitable[object]]:
