@@ -91,7 +91,8 @@ async def measure(rounds: int) -> None:
         await migrate(database)
         ledger = Ledger(Journal(Path(directory) / "journal", "interval"), database)
         await ledger.start()
-        entries = iter([entry(sample(number), Usage(input_tokens=20, output_tokens=7)) for number in range(rounds)])
+        usage, paid = Usage(input_tokens=20, output_tokens=7), Decimal("0.0000072")
+        entries = iter([entry(sample(number), usage, paid) for number in range(rounds)])
 
         async def book() -> None:
             ledger.record(next(entries))
