@@ -196,7 +196,8 @@ class _Member:
 
         before = [slot.text for slot in shown] if self.changes_texts else []
         started = self._clock()
-        verdict = await self._ask(stage, call)
+        answer: object = await self._ask(stage, call)  # whatever a guard of somebody else's may say
+        verdict = answer if isinstance(answer, Verdict) else self._failure(stage, "it gave no verdict")
         if verdict.error is not None:
             for slot, text in zip(shown, before, strict=False):  # none were kept where nothing is changed
                 slot.text = text
@@ -206,12 +207,12 @@ class _Member:
         """One step of a stream; None if the guard failed and lets pass. Raises GuardBlocked,
         GuardUnavailable."""
         started = self._clock()
-        answer = await self._ask(Stage.OUTPUT, call)
+        answer: object = await self._ask(Stage.OUTPUT, call)
         self._stream_seconds += self._clock() - started
         if isinstance(answer, str):
             return answer
-        self._stream_end = answer
-        self.enforce(answer)
+        self._stream_end = answer if isinstance(answer, Verdict) else self._failure(Stage.OUTPUT, "it gave no text")
+        self.enforce(self._stream_end)
         return None
 
     def stream_verdict(self) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import orjson
 import pytest
 from gatekit import RunningGate, ScriptedUpstream, chunk, completion, events, run_gate, send_paused, send_stream
 
+from gateway.pipeline import recorder
+from gateway.pipeline.record import Record
 from guards.spans.guard import SpanSession
 
 CONFIG = """
@@ -95,17 +98,42 @@ async def test_a_blocked_stream_ends_with_content_filter_and_none_of_the_text(
         assert gate.idle()
 
 
+async def raises(self: SpanSession, slots: Any) -> Any:
+    raise RuntimeError(f"cannot read {slots[0].text}")
+
+
+async def hangs(self: SpanSession, slots: Any) -> Any:
+    await asyncio.Event().wait()
+
+
+async def says_nothing(self: SpanSession, slots: Any) -> Any:
+    return None
+
+
+async def says_junk(self: SpanSession, slots: Any) -> Any:
+    return "all fine"
+
+
+FAILURES = {raises: "RuntimeError", hangs: "no answer in 0.05 s", says_nothing: "no verdict", says_junk: "no verdict"}
+
+
+@pytest.mark.parametrize("failing", FAILURES)
 @pytest.mark.parametrize("on_error", ["block", "pass"])
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_guard_that_fails_blocks_unless_told_to_pass(
-    tmp_path: Path, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch, on_error: str, streamed: bool
+    tmp_path: Path,
+    upstream: ScriptedUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    on_error: str,
+    streamed: bool,
+    failing: Callable[..., Any],
 ) -> None:
-    async def broken(self: SpanSession, slots: Any) -> Any:
-        raise RuntimeError(f"cannot read {slots[0].text}")
-
-    monkeypatch.setattr(SpanSession, "check_input", broken)
+    logged: list[Record] = []
+    monkeypatch.setattr(recorder, "log_request", logged.append)
+    monkeypatch.setattr(SpanSession, "check_input", failing)
     upstream.answer = (lambda request, body: send_stream(request, [events(["ok"])])) if streamed else None
-    async with run_gate(tmp_path, config(upstream, "input", "flag", on_error)) as gate:
+    text = config(upstream, "input", "flag", on_error).replace("default: true", "default: true, timeout: 50ms")
+    async with run_gate(tmp_path, text) as gate:
         body = ask(SECRET, stream=streamed)
         async with gate.http.post(gate.url + "/v1/chat/completions", json=body, headers=gate.headers) as response:
             answer = await response.read()
@@ -117,6 +145,11 @@ async def test_a_guard_that_fails_blocks_unless_told_to_pass(
             assert int(response.headers["retry-after"]) >= 1
             assert ADDRESS.encode() not in answer
             assert not upstream.requests
+        await gate.until_idle()
+    [(verdict,)] = [record.verdicts for record in logged]
+    assert verdict.error is not None
+    assert FAILURES[failing] in verdict.error and ADDRESS not in verdict.error
+    assert verdict.action.value == on_error
 
 
 async def test_a_key_can_add_a_guard_and_not_drop_a_default_one(tmp_path: Path, upstream: ScriptedUpstream) -> None:
