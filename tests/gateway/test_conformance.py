@@ -29,6 +29,7 @@ def profile(name: str, port: int) -> Profile:
     return load_profile(name, {"UPSTREAM": f"http://127.0.0.1:{port}/v1", "REFUSED": "http://127.0.0.1:64999/v1"})
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_our_gate_passes_every_case(tmp_path: Path) -> None:
     text = GATE.read_text()

@@ -190,6 +190,7 @@ def check_stream(raw: bytes) -> None:
     assert marks[-1] and not any(marks[:-1]), raw
 
 
+@pytest.mark.slow
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

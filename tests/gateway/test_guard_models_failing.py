@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 from gatekit import ScriptedUpstream, completion, run_gate
 
+pytestmark = pytest.mark.slow  # rails in processes of their own
+
 RAILS = Path(__file__).resolve().parents[2] / "examples/rails"
 CONFIG = """
 models:

@@ -30,6 +30,8 @@ from gateway.config import load_config
 from gateway.http import Receive, Scope, Send
 from gateway.parts import open_parts
 
+pytestmark = pytest.mark.slow  # hundreds of requests
+
 EXAMPLES = 8  # of each operation, fitting and not
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 ADMIN = {"authorization": f"Bearer {ADMIN_KEY}"}

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import openai
 import orjson
+import pytest
 from aiohttp import web
 from gatekit import REMOTE, ScriptedUpstream, completion, events, send_paused, send_stream
 from servekit import ROOT, serving
@@ -202,6 +203,7 @@ async def test_a_start_that_cannot_be_is_one_line_and_exit_1(tmp_path: Path, ups
     assert said.startswith("sluicegate: cannot listen on 127.0.0.1:")
 
 
+@pytest.mark.slow
 async def test_commands_work_on_the_configured_house(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     write_config(tmp_path, upstream)
     assert await failure(tmp_path, "check") == (0, "sluicegate.yaml: ok (1 models, 1 guards)\n")
@@ -237,6 +239,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 async def test_wrong_commands_are_one_line_without_a_traceback(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     write_config(tmp_path, upstream)
     for arguments, code, words in WRONG:

@@ -35,7 +35,7 @@ from guards.types import (
 )
 
 pytest.importorskip("nemoguardrails")
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]  # each guard here has a process of its own
 
 CONFIG = """
 colang_version: "2.x"

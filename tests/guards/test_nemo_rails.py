@@ -22,6 +22,8 @@ from guards.nemo.model import RailsFailed, Run
 from guards.nemo.rails import Rails, quiet
 from guards.nemo.selftest import try_rails
 
+pytestmark = pytest.mark.slow  # loads the rails' own runtime
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/rails"
 BOTH = frozenset(Stage)
 VERSIONS = ("colang1", "colang2")
