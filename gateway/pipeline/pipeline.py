@@ -30,7 +30,7 @@ from gateway.routing.difficulty import DifficultyRouter
 from gateway.routing.router import Candidate, Model, Router
 from gateway.texts import reply_slots, reply_texts, without_texts, write_back
 from guards.runner import GuardRunner, RunnerSession
-from guards.types import GuardBlocked, GuardRequest, GuardUnavailable
+from guards.types import GuardBlocked, GuardRequest, GuardUnavailable, Scope
 
 
 class ReplyWriter(Protocol):
@@ -106,11 +106,10 @@ class Pipeline:
             with self._settlement.bill(call, record, hold) as bill:
                 try:
                     models = self._models.open(call, principal, record, model)
-                    if own is not None:
-                        session = RunnerSession([])
-                    else:
-                        request = GuardRequest(call.tenant, models, call.reply_schema)
-                        session = self._guards.open(request, principal.guards)
+                    if own is not None:  # what is to be judged goes nowhere; what it is booked to does
+                        call.slots = [slot for slot in call.slots if slot.scope is Scope.OTHER]
+                    request = GuardRequest(call.tenant, models, call.reply_schema)
+                    session = self._guards.open(request, principal.guards)
                     try:
                         await self._guard_input(call, session)
                         record.verdicts = session.verdicts  # a stream's head tells them

@@ -105,6 +105,7 @@ models:
   - name: omni-moderation-latest
     targets: [{{provider: openai, model: upstream-moderation, base_url: "{url}", price: {{input: "0", output: "0"}}}}]
 guards:
+  - {{name: pii, kind: pii, default: true}}
   - {{name: manners, kind: content, categories: [violence], default: true}}
 """
 
@@ -145,3 +146,13 @@ async def test_a_key_without_models_may_moderate_and_is_limited_as_anywhere(guar
     assert not (await client.moderations.create(model="guards", input="Hello.")).results[0].flagged
     with pytest.raises(openai.RateLimitError):
         await client.moderations.create(model="guards", input="Hello.")
+
+
+async def test_what_it_is_booked_to_is_guarded_as_anywhere(guarded: RunningGate) -> None:
+    headers = {**guarded.headers, "x-sluicegate-tags": "customer=ada@example.com"}
+    body = {"model": "guards", "input": BAD}
+    async with guarded.http.post(guarded.url + "/v1/moderations", json=body, headers=headers) as response:
+        assert response.status == 200
+        assert (await response.json())["results"][0]["flagged"] is True
+    [row] = await guarded.rows()
+    assert "ada" not in str(row.tags) and "EMAIL_1" in str(row.tags)
