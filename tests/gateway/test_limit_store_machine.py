@@ -28,6 +28,8 @@ from gateway.admission.stores.base import Claim, Granted, Kind, LimitStore, Refu
 from gateway.admission.stores.memory import MemoryStore
 from gateway.admission.stores.valkey import ValkeyStore
 
+pytestmark = pytest.mark.slow  # thousands of steps on both stores
+
 T = TypeVar("T")
 
 TOKENS, RUNNING, PICO = 20, 3, 2 * 10**16 + 1  # the limits; money beyond what a double counts exactly

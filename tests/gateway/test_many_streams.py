@@ -21,6 +21,8 @@ from faultkit import DONE, END, STREAM, RawUpstream, Wire, event, piece, raw_ups
 from gatekit import completion
 from servekit import serving
 
+pytestmark = pytest.mark.slow  # hundreds of streams
+
 STREAMS = 1_000
 BEATS = 10  # events of text that each of them has
 WARM = 3  # of these are over when memory is first read

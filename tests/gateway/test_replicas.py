@@ -16,6 +16,8 @@ from aiohttp import web
 from gatekit import ADMIN_KEY, ScriptedUpstream, completion
 from servekit import serving
 
+pytestmark = pytest.mark.slow  # four processes at once
+
 CONFIG = """
 admin_key: {admin}
 storage: {{url: "{database}"}}
