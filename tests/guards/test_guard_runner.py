@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import fields, replace
 
 import pytest
 from guardkit import REQUEST, Slot, pii
@@ -440,3 +441,30 @@ async def test_a_filter_that_reads_context_is_told_it_before_its_text() -> None:
     await session.open_stream(Scope.TOOL_CALL, "ssn: ").feed("ab")
     await session.open_stream(Scope.TOOL_CALL).feed("ab")
     assert told == ["ssn: "]
+
+
+async def test_the_runner_keeps_all_that_a_guard_said() -> None:
+    said = Verdict(guard="g", stage=Stage.INPUT, action=Action.FLAG, findings={"X": 1}, score=0.5)
+
+    class SayingSession(StepSession):
+        async def check_input(self, slots: Sequence[TextSlot]) -> Verdict:
+            return said
+
+    class SayingGuard(StepGuard):
+        def open(self, request: GuardRequest) -> StepSession:
+            return SayingSession(self.name, self._step)
+
+    session = runner(default(SayingGuard("g", marking("")))).open(REQUEST)
+    await session.check_input([Slot("x")])
+    [told] = session.verdicts
+    assert told == replace(said, duration=told.duration)
+    assert {field.name for field in fields(Verdict)} == {
+        "guard",
+        "stage",
+        "action",
+        "findings",
+        "duration",
+        "error",
+        "score",
+        "dry_run",
+    }  # each of them is copied by hand: `_Member._timed`
