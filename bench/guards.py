@@ -191,7 +191,7 @@ async def costs(rounds: int) -> None:
 async def lag() -> None:
     """Fifty requests at once through the finder of names; the loop's own lateness."""
     resources = Resources()
-    guard = build_guard(GuardSpec(name="pii", kind="pii", options={"ner": True}), resources)
+    guard = build_guard(GuardSpec(name="pii", kind="pii", options={"ner": {"seconds": 900.0}}), resources)
     await guard.prepare()
     late: list[float] = []
     running = True
