@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway.config import Config, ConfigError, load_config
+from gateway.config.changes import differences
 from gateway.config.schema import ENGINE_FIRST_TOKEN, OPENAI_BASE_URL
 from gateway.config.unbuilt import UNBUILT
 from guards.types import Scope
@@ -523,3 +524,9 @@ guards:
         'file.yaml:8: guards[0].model: no model is named "asistant" (did you mean "assistant"?)',
         'file.yaml:9: guards[1].judge.model: no model is named "nobody"',
     ]
+
+
+def test_a_changed_option_of_a_guards_kind_is_a_difference(load: Load) -> None:
+    old = load(MINIMAL + "guards: [{name: a, kind: pii, entities: [EMAIL]}]")
+    new = load(MINIMAL + "guards: [{name: a, kind: pii, entities: [CARD]}]")
+    assert [difference.label for difference in differences(old, new)] == ["guards[a].entities"]

@@ -9,7 +9,9 @@ from guardkit import REQUEST, Slot, pii, streamed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guards.build import build_guard
 from guards.spans.reading import begun_escape, decoded, reading_of
+from guards.spec import GuardSpec
 from guards.types import Action, GuardBlocked, Scope
 
 GUARD = pii()
@@ -109,3 +111,14 @@ def test_an_escape_that_may_go_on_is_known_by_its_beginning() -> None:
             assert begun_escape("ab" + escape[:size]) == 2, escape[:size]
         assert begun_escape("ab" + escape) == 2 + len(escape)
     assert begun_escape("50 % of") == 7
+
+
+async def test_no_cut_parts_an_escape_where_only_numbers_are_looked_for() -> None:
+    only = build_guard(GuardSpec(name="pii", kind="pii", options={"entities": ["PHONE", "CARD"]}))
+    for text in ("at %2B1%20415%20555%202671.", "x %34111 1111 1111 1111 now", "a %28415%29%20555-2671 b"):
+        whole = Slot(text, Scope.ASSISTANT)
+        await only.open(REQUEST).check_output([whole])
+        assert "[" in whole.text
+        for cut in range(len(text)):
+            parts = [text[:cut], text[cut:]]
+            assert await streamed(only.open(REQUEST).open_stream(Scope.ASSISTANT), parts) == whole.text, (text, cut)
