@@ -192,8 +192,16 @@ def until_it_answers(contestant: Contestant, seconds: float = 90.0) -> None:
     contestant.started = time.perf_counter() - began
 
 
-def load(contestant: Contestant, connections: int, seconds: float, script: Path) -> tuple[float, float]:
-    """Requests per second, and the median latency in ms."""
+@dataclass(frozen=True)
+class Taken:
+    """What one contestant did in one turn."""
+
+    rate: float  # requests per second
+    p50: float  # ms
+    cpu: float  # microseconds of its process's time for each request
+
+
+def load(contestant: Contestant, connections: int, seconds: float, script: Path) -> Taken:
     headers = {"content-type": "application/json", **contestant.headers}
     body = orjson.dumps(ASK).decode()
     lines = [f"wrk.headers[{name!r}] = {value!r}" for name, value in headers.items()]
@@ -208,27 +216,41 @@ def load(contestant: Contestant, connections: int, seconds: float, script: Path)
         str(script),
         contestant.url + PATH,
     ]
+    before = cpu_seconds(contestant)
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    spent = cpu_seconds(contestant) - before
     if "Non-2xx" in told:
         raise SystemExit(f"{contestant.name} did not answer 200:\n{told}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
     median = re.search(r"50%\s+([\d.]+)(us|ms|s)", told)
-    assert rate and median, told
-    return float(rate[1]), float(median[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[median[2]]
+    done = re.search(r"(\d+) requests in", told)
+    assert rate and median and done, told
+    p50 = float(median[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[median[2]]
+    return Taken(float(rate[1]), p50, spent / int(done[1]) * 1e6)
 
 
-def resident_mib(process: subprocess.Popen[bytes] | None) -> float:
-    """Of the process and its children."""
-    if process is None:
-        return 0.0
-    pages = 0
+def processes(contestant: Contestant) -> Iterator[Path]:
+    """The folders in /proc of its process and its children."""
+    if contestant.process is None:
+        return
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                if os.getpgid(int(entry.name)) == process.pid:
-                    pages += int((entry / "statm").read_text().split()[1])
-            except (OSError, ProcessLookupError):
-                continue
+        try:
+            if entry.name.isdecimal() and os.getpgid(int(entry.name)) == contestant.process.pid:
+                yield entry
+        except ProcessLookupError:
+            continue
+
+
+def cpu_seconds(contestant: Contestant) -> float:
+    ticks = 0
+    for folder in processes(contestant):
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mib(contestant: Contestant) -> float:
+    pages = sum(int((folder / "statm").read_text().split()[1]) for folder in processes(contestant))
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -289,7 +311,7 @@ def main() -> None:
     parser.add_argument("--litellm", type=Path)
     parser.add_argument("--portkey", type=Path)
     arguments = parser.parse_args()
-    figures: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    figures: dict[tuple[str, int], list[Taken]] = {}
     with tempfile.TemporaryDirectory() as made, ExitStack() as stack:
         folder = Path(made)
         contestants = start_all(stack, folder, arguments.litellm, arguments.portkey)
@@ -300,25 +322,27 @@ def main() -> None:
                 for contestant in contestants:
                     taken = load(contestant, connections, arguments.seconds, folder / "wrk.lua")
                     figures.setdefault((contestant.name, connections), []).append(taken)
-        sizes = {contestant.name: resident_mib(contestant.process) for contestant in contestants}
+        sizes = {contestant.name: resident_mib(contestant) for contestant in contestants}
     report(contestants, figures, sizes)
 
 
-def report(
-    contestants: list[Contestant], figures: dict[tuple[str, int], list[tuple[float, float]]], sizes: dict[str, float]
-) -> None:
-    def middle(name: str, connections: int) -> tuple[float, float]:
-        rates, medians = zip(*figures[name, connections], strict=True)
-        return statistics.median(rates), statistics.median(medians)
+def report(contestants: list[Contestant], figures: dict[tuple[str, int], list[Taken]], sizes: dict[str, float]) -> None:
+    def middle(name: str, connections: int) -> Taken:
+        taken = figures[name, connections]
+        return Taken(*(statistics.median(getattr(one, each) for one in taken) for each in ("rate", "p50", "cpu")))
 
-    floor = middle("plain ASGI + aiohttp", 16)[0]
-    alone = middle("upstream alone", 1)[1]
-    print(f"{'':24}{'1 connection':>24}{'added p50':>12}{'16 connections':>26}{'of plain ASGI':>15}{'MiB':>7}")
+    floor = middle("plain ASGI + aiohttp", 16)
+    alone = middle("upstream alone", 1)
+    print(
+        f"{'':24}{'1 connection':>24}{'added p50':>12}{'16 connections':>26}{'of plain ASGI':>15}"
+        f"{'CPU/request':>13}{'of plain':>10}{'MiB':>7}"
+    )
     for contestant in contestants:
-        (rate, p50), (rate16, p50_16) = middle(contestant.name, 1), middle(contestant.name, 16)
+        one, many = middle(contestant.name, 1), middle(contestant.name, 16)
         print(
-            f"{contestant.name:24}{rate:9.0f} req/s {p50:5.2f} ms{p50 - alone:9.2f} ms"
-            f"{rate16:11.0f} req/s {p50_16:5.1f} ms{rate16 / floor:14.0%}{sizes[contestant.name]:8.0f}"
+            f"{contestant.name:24}{one.rate:9.0f} req/s {one.p50:5.2f} ms{one.p50 - alone.p50:9.2f} ms"
+            f"{many.rate:11.0f} req/s {many.p50:5.1f} ms{many.rate / floor.rate:14.0%}"
+            f"{many.cpu:10.0f} µs{floor.cpu / many.cpu if many.cpu else 0:10.0%}{sizes[contestant.name]:7.0f}"
         )
 
 

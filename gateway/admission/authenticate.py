@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.admission.principals import Principal, Role
 from gateway.errors import AdminRequired, InvalidKey, StorageUnavailable
 from gateway.http import Scope
+from gateway.patience import Countdown
 from gateway.storage.credentials import Credential, Credentials
 from gateway.storage.keys import PREFIX, hash_secret
 
@@ -62,7 +63,7 @@ class Authenticator:
         # By hash. Apart, so that a flood of unknown keys drives no known one out.
         self._known: OrderedDict[str, _Seen] = OrderedDict()
         self._unknown: OrderedDict[str, _Seen] = OrderedDict()
-        self._look_ups: dict[str, asyncio.Task[Credential | None]] = {}
+        self._look_ups: dict[str, asyncio.Future[_Seen | None]] = {}
         self._running: set[asyncio.Task[Credential | None]] = set()  # the event loop alone would let go of them
         self._failed_at = _NEVER
 
@@ -109,32 +110,51 @@ class Authenticator:
             raise
 
     async def _look_up(self, digest: str, now: float) -> Credential | None:
-        task = self._look_ups.get(digest)
-        if task is None:
+        answer = self._look_ups.get(digest)
+        if answer is None:
             if now - self._failed_at < RETRY_SECONDS:
                 raise _unavailable()
             if self._failed_at != _NEVER:
                 self._failed_at = now  # this look-up finds out whether it is back; others wait for that no longer
-            task = self._look_ups[digest] = asyncio.create_task(self._query(digest, now))
-            self._running.add(task)
-            task.add_done_callback(lambda done: self._finished(digest, done))
-        # Unlike `wait_for`, this neither cancels what others wait for nor waits until the driver has cleaned up.
-        done, _ = await asyncio.wait({task}, timeout=LOOK_UP_SECONDS)
-        if not done:
-            self._failed("no answer in time")
-            task.cancel()
-            self._drop(digest, task)
+            answer = self._ask(digest, now)
+        await asyncio.wait({answer})  # a caller that goes away leaves it to the others
+        seen = answer.result()
+        if seen is None:
             raise _unavailable()
-        if task.cancelled() or task.exception() is not None:
-            raise _unavailable()
-        return task.result()
+        return seen.credential
 
-    async def _query(self, digest: str, now: float) -> Credential | None:
-        found = await self._credentials.find(digest)
-        self._failed_at = _NEVER
-        if self._look_ups.get(digest) is asyncio.current_task():
-            self._remember(digest, _Seen(now, found))
-        return found
+    def _ask(self, digest: str, now: float) -> asyncio.Future[_Seen | None]:
+        """Begin a look-up. Its answer is None if the database gives none."""
+        answer = self._look_ups[digest] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._credentials.find(digest))
+        # Nobody waits for the task itself: a driver that is cancelled may take long to clean up.
+        self._running.add(task)
+
+        def give_up() -> None:
+            self._failed("no answer in time")
+            self._answer(digest, answer, None)
+            task.cancel()
+
+        patience = Countdown(LOOK_UP_SECONDS, give_up)
+
+        def finished(task: asyncio.Task[Credential | None]) -> None:
+            patience.cancel()
+            self._running.discard(task)
+            seen = None
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, SQLAlchemyError | OSError):
+                self._failed(repr(error))
+            elif error is not None:
+                log.error("key cannot be read", error=repr(error))  # a fault of that row, not of the database
+            elif not task.cancelled():
+                self._failed_at = _NEVER
+                seen = _Seen(now, task.result())
+                if self._look_ups.get(digest) is answer:
+                    self._remember(digest, seen)
+            self._answer(digest, answer, seen)
+
+        task.add_done_callback(finished)
+        return answer
 
     def _remember(self, digest: str, seen: _Seen) -> None:
         cache, other = self._known, self._unknown
@@ -146,22 +166,15 @@ class Authenticator:
         if len(cache) > CACHE_SIZE:
             cache.popitem(last=False)
 
-    def _finished(self, digest: str, task: asyncio.Task[Credential | None]) -> None:
-        self._running.discard(task)
-        self._drop(digest, task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, SQLAlchemyError | OSError):
-            self._failed(repr(error))
-        elif error is not None:
-            log.error("key cannot be read", error=repr(error))  # a fault of that row, not of the database
-
     def _failed(self, reason: str) -> None:
         self._failed_at = self._clock()
         log.error("key look-up failed", error=reason)
 
-    def _drop(self, digest: str, task: asyncio.Task[Credential | None]) -> None:
-        if self._look_ups.get(digest) is task:
+    def _answer(self, digest: str, answer: asyncio.Future[_Seen | None], seen: _Seen | None) -> None:
+        if self._look_ups.get(digest) is answer:
             del self._look_ups[digest]
+        if not answer.done():
+            answer.set_result(seen)
 
 
 def credential(scope: Scope) -> str | None:

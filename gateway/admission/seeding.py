@@ -24,6 +24,7 @@ from gateway.admission.claims import Need
 from gateway.admission.limits import Binding
 from gateway.admission.stores.base import LimitStore, StoreUnavailable
 from gateway.errors import StorageUnavailable
+from gateway.patience import patience
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ class Seeder:
         """Tell the store what these budgets have spent. Raises StorageUnavailable, StoreUnavailable."""
         tasks = [self._task(need) for need in needs]
         try:
-            async with asyncio.timeout(SEED_SECONDS):
+            async with patience(SEED_SECONDS):
                 # Shielded: another request may wait for the same sum.
                 await asyncio.gather(*(asyncio.shield(task) for task in tasks))
         except StoreUnavailable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -284,6 +285,20 @@ async def test_a_look_up_that_never_ends_is_given_up(shelf: Shelf, monkeypatch: 
     async with asyncio.timeout(5):
         while gatekeeper._running:
             await asyncio.sleep(0)
+
+
+async def test_a_loop_that_stood_still_is_no_failure_of_the_database(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.admission.authenticate.LOOK_UP_SECONDS", 0.1)
+    gatekeeper = Authenticator(shelf, ADMIN_KEY)
+    shelf.go_on.clear()
+    callers = [asyncio.create_task(gatekeeper.authenticate(bearer())) for _ in range(3)]
+    for _ in range(3):  # an answer takes several turns of the loop
+        await asyncio.sleep(0)
+        time.sleep(0.15)
+    shelf.go_on.set()
+    assert {principal.key_name for principal in await asyncio.gather(*callers)} == {KEY}
 
 
 @contextmanager
