@@ -32,6 +32,7 @@ from gateway.routing.prices import PriceWatch
 from gateway.startup import StartupError
 from gateway.storage.credentials import Credentials
 from gateway.storage.database import DatabaseConfigError, migrate, open_database
+from gateway.telemetry.logs import flush_lines
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.tracing import Tracer, open_tracer
 from gateway.telemetry.worker_metrics import REFRESH_SECONDS
@@ -83,6 +84,7 @@ async def open_parts(
     Raises StartupError, ConfigError.
     """
     async with AsyncExitStack() as stack:
+        stack.callback(flush_lines)
         resources = Resources(pool=WorkerPool(config.server.guard_workers))
         stack.push_async_callback(resources.close)
         guards = build_guards(config, resources)

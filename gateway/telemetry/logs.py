@@ -158,6 +158,11 @@ def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
+def flush_lines() -> None:
+    """Write what waits to be written."""
+    _sink.flush()
+
+
 class LineSink:
     """Where lines go. `write` keeps them until `flush`; `write_soon` sees to that itself, a moment later."""
 
@@ -221,4 +226,4 @@ class _LibraryHandler(logging.Handler):
 
 
 _sink = LineSink(sys.stderr.buffer, logging.INFO)
-atexit.register(lambda: _sink.flush())
+atexit.register(flush_lines)
