@@ -63,13 +63,17 @@ class ScanCache:
 class Remembered(Generic[_Result]):
     """One guard's results for one tenant's texts. `policy`: all of its configuration that a result depends on."""
 
-    __slots__ = ("_cache", "_salt")
+    __slots__ = ("_cache", "_policy", "_salt", "_tenant")
 
     def __init__(self, cache: ScanCache, policy: bytes, tenant: str) -> None:
         self._cache = cache
-        self._salt = cache.salt(policy, tenant)
+        self._policy = policy
+        self._tenant = tenant
+        self._salt: bytes | None = None  # not made for requests that have only texts too short to remember
 
     def key(self, text: str) -> bytes:
+        if self._salt is None:
+            self._salt = self._cache.salt(self._policy, self._tenant)
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=16).digest()
 
     def get(self, key: bytes) -> _Result | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import PurePath
@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from guards.spec import OnError
 from guards.types import (
+    ALL_SCOPES,
     Action,
     Guard,
     GuardBlocked,
@@ -37,8 +38,10 @@ from guards.types import (
     TextSlot,
     Verdict,
 )
+from guards.waiting import TooSlow, within
 
 Clock = Callable[[], float]
+MAX_LINEUPS = 1_000  # ways to combine guards that are kept ready; more are put together anew for each request
 _Answer = TypeVar("_Answer")
 
 
@@ -52,6 +55,10 @@ class Installed:
     timeout: float = 2.0
     dry_run: bool = False
 
+    @property
+    def changes_texts(self) -> bool:
+        return self.guard.rewrites and not self.dry_run
+
 
 class GuardRunner:
     """All configured guards. One instance serves all requests; `clock` counts seconds."""
@@ -59,6 +66,7 @@ class GuardRunner:
     def __init__(self, installed: Sequence[Installed], *, clock: Clock = time.perf_counter) -> None:
         self._installed = {entry.guard.name: entry for entry in installed}
         self._clock = clock
+        self._lineups: dict[tuple[str, ...], _Lineup] = {}  # by the guards that are asked beside the default ones
         if len(self._installed) != len(installed):
             raise GuardConfigError("two guards have the same name")
 
@@ -76,29 +84,49 @@ class GuardRunner:
         for entry in self._installed.values():
             await entry.guard.close()
 
-    def open(self, request: GuardRequest, extra: Iterable[str] = ()) -> RunnerSession:
+    def open(self, request: GuardRequest, extra: Sequence[str] = ()) -> RunnerSession:
         """Begin one request: the default guards and those named in `extra`, in the configured order.
 
         Raises GuardUnavailable for a name that is not configured (any more): to go on without it would be
         silence.
         """
-        asked = set(extra)
-        for name in sorted(asked - self._installed.keys()):
+        asked = tuple(extra)
+        lineup = self._lineups.get(asked)
+        if lineup is None:
+            lineup = self._line_up(asked)
+            if len(self._lineups) < MAX_LINEUPS:
+                self._lineups[asked] = lineup
+        return RunnerSession(lineup, request, self._clock)
+
+    def _line_up(self, extra: tuple[str, ...]) -> _Lineup:
+        for name in sorted(set(extra) - self._installed.keys()):
             raise GuardUnavailable(Verdict(guard=name, stage=Stage.INPUT, action=Action.BLOCK, error="not configured"))
-        return RunnerSession(
-            [
-                _Member(entry, request, self._clock)
-                for name, entry in self._installed.items()
-                if entry.default or name in asked
-            ]
+        return _Lineup([entry for name, entry in self._installed.items() if entry.default or name in extra])
+
+
+class _Lineup:
+    """Guards that look at a request together, and how they stand to each other at each stage.
+
+    Groups are of places in `entries`: members of one run at once.
+    """
+
+    def __init__(self, entries: Sequence[Installed]) -> None:
+        self.entries = entries
+        at_input, at_output = (
+            [place for place, entry in enumerate(entries) if stage in entry.guard.stages]
+            for stage in (Stage.INPUT, Stage.OUTPUT)
         )
+        self.output = at_output[::-1]
+        self.input_groups = _side_by_side(entries, at_input)
+        self.output_groups = _side_by_side(entries, self.output)
 
 
 class RunnerSession:
     """The guards of one request."""
 
-    def __init__(self, members: Sequence[_Member]) -> None:
-        self._members = members
+    def __init__(self, lineup: _Lineup, request: GuardRequest, clock: Clock) -> None:
+        self._lineup = lineup
+        self._members = [_Member(entry, request, clock) for entry in lineup.entries]
         self._checked: list[Verdict] = []
         self._streaming: list[_Member] = []
 
@@ -110,35 +138,33 @@ class RunnerSession:
     @property
     def guards_input(self) -> bool:
         """Whether any guard of this request looks at what the caller sent."""
-        return bool(self._standing_at(Stage.INPUT))
+        return bool(self._lineup.input_groups)
 
     @property
     def guards_output(self) -> bool:
         """Whether any guard of this request looks at the reply."""
-        return bool(self._standing_at(Stage.OUTPUT))
+        return bool(self._lineup.output_groups)
 
     async def check_input(self, slots: Sequence[TextSlot]) -> None:
         """Guard the texts on the way in, all slots of the request at once. Raises GuardBlocked,
         GuardUnavailable."""
-        for members in _side_by_side(self._standing_at(Stage.INPUT)):
-            await self._check(members, Stage.INPUT, slots)
+        for group in self._lineup.input_groups:
+            await self._check([self._members[place] for place in group], Stage.INPUT, slots)
 
     async def check_output(self, slots: Sequence[TextSlot]) -> None:
         """Guard a whole reply. Raises GuardBlocked, GuardUnavailable."""
-        for members in _side_by_side(self._standing_at(Stage.OUTPUT)[::-1]):
-            await self._check(members, Stage.OUTPUT, slots)
+        for group in self._lineup.output_groups:
+            await self._check([self._members[place] for place in group], Stage.OUTPUT, slots)
 
     def open_stream(self, scope: Scope, context: str = "") -> StreamFilter:
         """One filter for one streamed text of the reply; all output guards that look at such texts are in it.
 
         `context`: what stands right before the text.
         """
-        members = [m for m in reversed(self._standing_at(Stage.OUTPUT)) if scope in m.guard.scopes(Stage.OUTPUT)]
+        members = [self._members[place] for place in self._lineup.output]
+        members = [member for member in members if scope in member.guard.scopes(Stage.OUTPUT)]
         self._streaming += [member for member in members if member not in self._streaming]
         return _Chain([_GuardedFilter(member, scope, context) for member in members])
-
-    def _standing_at(self, stage: Stage) -> list[_Member]:
-        return [member for member in self._members if stage in member.guard.stages]
 
     async def _check(self, members: Sequence[_Member], stage: Stage, slots: Sequence[TextSlot]) -> None:
         """Ask guards that do not get in each other's way. Of several that block, the first in order is told."""
@@ -151,16 +177,13 @@ class RunnerSession:
             member.enforce(verdict)
 
 
-def _side_by_side(members: Sequence[_Member]) -> Iterator[Sequence[_Member]]:
-    """Members in order, in groups that may run at once: those that change no text, between those that do."""
-    if len(members) == 1:
-        yield members
-        return
-    for changes, group in groupby(members, key=lambda member: member.changes_texts):
-        if changes:
-            yield from ([member] for member in group)
-        else:
-            yield list(group)
+def _side_by_side(entries: Sequence[Installed], places: Sequence[int]) -> list[list[int]]:
+    """The places in order, in groups that may run at once: those that change no text, between those that do."""
+    groups: list[list[int]] = []
+    for changes, group in groupby(places, key=lambda place: entries[place].changes_texts):
+        together = list(group)
+        groups += [[place] for place in together] if changes else [together]
+    return groups
 
 
 class _Member:
@@ -177,10 +200,6 @@ class _Member:
         self._stream_end: Verdict | None = None  # set when a stream was blocked or failed
 
     @property
-    def changes_texts(self) -> bool:
-        return self.guard.rewrites and not self.dry_run
-
-    @property
     def session(self) -> GuardSession:
         if self._session is None:
             self._session = self.guard.open(self._request)
@@ -189,7 +208,7 @@ class _Member:
     async def check(self, stage: Stage, slots: Sequence[TextSlot]) -> Verdict:
         """The guard's verdict, whatever it is; see `enforce`. If it failed, the texts are what they were."""
         scopes = self.guard.scopes(stage)
-        shown: Sequence[TextSlot] = [slot for slot in slots if slot.scope in scopes]
+        shown = slots if scopes is ALL_SCOPES else [slot for slot in slots if slot.scope in scopes]
         if self.dry_run:
             shown = [_Copy(slot) for slot in shown]
 
@@ -197,7 +216,7 @@ class _Member:
             session = self.session
             return session.check_input(shown) if stage is Stage.INPUT else session.check_output(shown)
 
-        before = [slot.text for slot in shown] if self.changes_texts else []
+        before = [slot.text for slot in shown] if self._entry.changes_texts else []
         started = self._clock()
         answer: object = await self._ask(stage, call)  # whatever a guard of somebody else's may say
         verdict = answer if isinstance(answer, Verdict) else self._failure(stage, "it gave no verdict")
@@ -255,13 +274,13 @@ class _Member:
         What the guard raised is not chained to anything: its text may quote a value.
         """
         try:
-            async with asyncio.timeout(self._entry.timeout) as limit:
-                return await call()
+            return await within(self._entry.timeout, call())
         except GuardBlocked as blocked:
             return replace(blocked.verdict, action=Action.BLOCK)
+        except TooSlow:
+            return self._failure(stage, f"no answer in {self._entry.timeout:g} s")
         except Exception as error:
-            late = limit.expired()
-            return self._failure(stage, f"no answer in {self._entry.timeout:g} s" if late else _describe(error))
+            return self._failure(stage, _describe(error))
 
     def _failure(self, stage: Stage, error: str) -> Verdict:
         action = Action.BLOCK if self._entry.on_error is OnError.BLOCK else Action.PASS

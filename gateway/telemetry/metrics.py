@@ -115,7 +115,7 @@ class Metrics:
         self._define_request_metrics()
         self._define_part_metrics()
         self._series: dict[tuple[str, str, str], _Series] = {}
-        self._verdicts: dict[tuple[str, Stage, str], tuple[Tally, Tally]] = {}
+        self._verdicts: dict[tuple[str, Stage, Action, bool], tuple[Tally, Tally]] = {}
         self._attempt_counters: dict[tuple[str, str], Tally] = {}
         self._cost_counters: dict[tuple[str, str], Tally] = {}
         self.registry.register(EngineCollector(engines))
@@ -359,14 +359,15 @@ class Metrics:
 
     def _count_verdict(self, verdict: Verdict) -> None:
         guard = verdict.guard if verdict.guard in self._guards else OTHER
-        kept = self._verdicts.get((guard, verdict.stage, verdict.label))
+        key = guard, verdict.stage, verdict.action, verdict.dry_run
+        kept = self._verdicts.get(key)
         if kept is None:
             stage = verdict.stage.value
             kept = (
                 self.tally(self._verdict_counts.labels(guard, stage, verdict.label)),
                 self.tally(self._guard_duration.labels(guard, stage), GUARD_BUCKETS),
             )
-            self._verdicts[guard, verdict.stage, verdict.label] = kept
+            self._verdicts[key] = kept
         kept[0].inc()
         kept[1].observe(verdict.duration)
 

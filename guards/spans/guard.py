@@ -14,19 +14,19 @@ the way out
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from guards.base import BaseGuard, Policy
 from guards.cache import Remembered, ScanCache
 from guards.spans.allow import Allow
+from guards.spans.detector import KEPT
 from guards.spans.finder import Finder
 from guards.spans.judge import Judge
 from guards.spans.names import NameFilter
 from guards.spans.operators import Operator, Operators
 from guards.spans.scanner import Scanner
-from guards.spans.seek import Hit, Seeker, Sought
+from guards.spans.seek import Hit, Seeker, Sought, scan
 from guards.spans.stream import SpanStreamFilter
 from guards.spans.vault import Vault, lower
 from guards.types import (
@@ -81,10 +81,11 @@ class SpanGuard(BaseGuard):
         self._extras = extras or Extras()
         self._scanner = scanner
         self._seeker = Seeker(scanner, self._extras.allow, self._extras.finder, self._extras.finder_kinds)
+        self._stages = policy.stages | {Stage.OUTPUT} if restore else policy.stages
 
     @property
     def stages(self) -> frozenset[Stage]:
-        return self.policy.stages | ({Stage.OUTPUT} if self._restore else frozenset())
+        return self._stages
 
     def scopes(self, stage: Stage) -> frozenset[Scope]:
         """All of them for a guard that restores: on the way in to know what it must not give out, on the way out to
@@ -140,7 +141,7 @@ class SpanSession:
         self._extras = extras
         self._vault = vault
         self._remembered = remembered
-        self._streamed: Counter[str] = Counter()
+        self._streamed: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<SpanSession of {self._policy.name}>"
@@ -154,7 +155,10 @@ class SpanSession:
             return self._policy.verdict(Stage.INPUT, {})
         looked_at = [slot for slot in slots if slot.scope in self._policy.scopes]
         found = [await self._seeker.seek(slot.text, slot.context, self._remembered) for slot in looked_at]
-        counts = Counter(hit.kind for sought in found for hit in sought.hits)
+        counts: dict[str, int] = {}
+        for sought in found:
+            for hit in sought.hits:
+                counts[hit.kind] = counts.get(hit.kind, 0) + 1
         verdict = self._policy.verdict(Stage.INPUT, counts)
         if verdict.action is Action.BLOCK:
             raise GuardBlocked(verdict)
@@ -171,8 +175,10 @@ class SpanSession:
 
     async def check_output(self, slots: Sequence[TextSlot]) -> Verdict:
         """Restore and mask each text as one whole. Raises GuardBlocked."""
-        counts: Counter[str] = Counter()
+        counts: dict[str, int] = {}
         for slot in slots:
+            if await self._nothing_in(slot):
+                continue
             text = slot.text
             stream = self._filter(slot.scope, counts, whole=True)
             if slot.context:
@@ -181,6 +187,15 @@ class SpanSession:
             if guarded != text:
                 slot.text = guarded
         return self._policy.verdict(Stage.OUTPUT, counts)
+
+    async def _nothing_in(self, slot: TextSlot) -> bool:
+        """Whether a whole text of a reply certainly stays as it is: told sooner than by a filter."""
+        if self._extras.finder is not None or not self._vault.stands_for_nothing:
+            return False
+        if not self._looks_at(slot.scope):
+            return True
+        before = slot.context[-KEPT:]
+        return not await scan(self._scanner, before + slot.text, len(before))
 
     def open_stream(self, scope: Scope) -> SpanStreamFilter:
         return self._filter(scope, self._streamed, whole=False)
@@ -204,8 +219,12 @@ class SpanSession:
         for slot, (text, _) in hidden:
             slot.text = text
 
-    def _filter(self, scope: Scope, counts: Counter[str], *, whole: bool) -> SpanStreamFilter:
-        looks = Stage.OUTPUT in self._policy.stages and scope in self._policy.scopes
+    def _looks_at(self, scope: Scope) -> bool:
+        """Whether values are looked for in such texts of a reply."""
+        return Stage.OUTPUT in self._policy.stages and scope in self._policy.scopes
+
+    def _filter(self, scope: Scope, counts: dict[str, int], *, whole: bool) -> SpanStreamFilter:
+        looks = self._looks_at(scope)
         extras = self._extras
         judge = Judge(self._policy.name, self._policy.action, self._vault, extras.operators, extras.allow, counts)
         names: NameFilter | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,7 +30,7 @@ class Judge:
     vault: Vault
     operators: Operators
     allow: Allow | None
-    counts: Counter[str]
+    counts: dict[str, int]
 
     def value(self, kind: str, value: str, canonical: Callable[[str], str]) -> str:
         """What stands in the place of a value found by pattern. Raises GuardBlocked."""
@@ -51,7 +50,7 @@ class Judge:
         return self._foreign(kind, value, form)
 
     def _foreign(self, kind: str, value: str, form: str) -> str:
-        self.counts[kind] += 1
+        self.counts[kind] = self.counts.get(kind, 0) + 1
         if self.action is Action.BLOCK:
             raise GuardBlocked(
                 Verdict(guard=self.name, stage=Stage.OUTPUT, action=self.action, findings=dict(self.counts))

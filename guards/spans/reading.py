@@ -89,7 +89,7 @@ class Reading:
 
 def reading_of(written: str) -> Reading | None:
     """The text as it is read; None where nothing in it is escaped."""
-    if not any(hint in written for hint in _HINTS):
+    if "%" not in written and "\\" not in written and "&" not in written:  # unrolled: every text comes by
         return None
     escapes = [escape for escape in _ESCAPE.finditer(written) if _meaning(escape) != escape.group()]
     return Reading(written, escapes) if escapes else None

@@ -47,7 +47,13 @@ class Scanner:
             limit = len(folded)
         if begin >= limit:
             return
-        ranks = [rank for gate, ranks_of in self._gates for at in gate.Match(folded) or () for rank in ranks_of[at]]
+        yield from self._spans(self._ranks(folded), folded, begin, limit, text)
+
+    def _ranks(self, folded: bytes) -> list[int]:
+        """The detectors whose pattern is anywhere in the text."""
+        return [rank for gate, ranks_of in self._gates for at in gate.Match(folded) or () for rank in ranks_of[at]]
+
+    def _spans(self, ranks: Sequence[int], folded: bytes, begin: int, limit: int, text: str) -> Iterator[Span]:
         starts = sorted(
             {(start, rank) for rank in ranks for start in self._detectors[rank].starts(folded, begin) if start < limit}
         )
@@ -84,9 +90,12 @@ class Scanner:
         """The values of a text, as `spans` says, and those that are only there once its escapes are decoded."""
         folded = fold(text)
         reading = reading_of(text)
-        if reading is None:
-            return list(self.spans(folded, begin, limit, text))
         end = len(text) if limit is None else limit
+        if reading is None:
+            ranks = self._ranks(folded)
+            if not ranks and not self._recognizers:
+                return []  # as it is with most texts
+            return list(self._spans(ranks, folded, begin, end, text)) if begin < end else []
         found: list[Span] = []
         plain = self.spans(folded, begin, end, text)
         folded_reading = fold(reading.text)

@@ -65,6 +65,8 @@ class Seeker:
     async def _seek(self, text: str, context: str) -> Sought:
         before = context[-KEPT:]
         spans = await scan(self._scanner, before + text, len(before))
+        if not spans and self._finder is None:
+            return _NOTHING
         hits = [self._hit(span, len(before)) for span in spans]
         taken = self._without_allowed(text, hits)
         if self._finder is not None:

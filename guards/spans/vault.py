@@ -94,6 +94,11 @@ class Vault:
         return None
 
     @property
+    def stands_for_nothing(self) -> bool:
+        """Whether no text can hold anything that stands for a value of this request."""
+        return not self._values and not self._fakes
+
+    @property
     def has_fakes(self) -> bool:
         return bool(self._fakes)
 

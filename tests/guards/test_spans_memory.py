@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from guardkit import REQUEST, SECRET, FakeFinder, Slot, answered, hidden, hurtful_texts, pii, span_guard, streamed
@@ -29,15 +28,13 @@ TURN = "Turn {n}: please write to ada{n}@example.com about the matter we spoke o
 def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of all texts that are scanned."""
     seen: list[int] = []
-    real = Scanner.spans
+    real = Scanner.find
 
-    def counted(
-        self: Scanner, folded: bytes, begin: int = 0, limit: int | None = None, text: str = ""
-    ) -> Iterator[Span]:
-        seen.append(len(folded))
-        return real(self, folded, begin, limit, text)
+    def counted(self: Scanner, text: str, begin: int = 0, limit: int | None = None) -> list[Span]:
+        seen.append(len(text))
+        return real(self, text, begin, limit)
 
-    monkeypatch.setattr(Scanner, "spans", counted)
+    monkeypatch.setattr(Scanner, "find", counted)
     return seen
 
 
