@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from guards.base import BaseGuard, Policy
 from guards.cache import Remembered, ScanCache
 from guards.content.categories import by_category, scorer
 from guards.content.judges import LANGUAGE, Judges, windows
 from guards.content.language import DetectorMissing, foreign, known_languages
-from guards.content.passes import Chain, LengthPass, OpenPass
+from guards.content.passes import Chain, LengthPass, OpenPass, Reading
 from guards.content.sink import Sink
 from guards.content.tokens import estimate
 from guards.judging import Judgement
+from guards.turns import Pace, in_turn
 from guards.types import (
     Action,
     GuardBlocked,
@@ -29,7 +31,7 @@ from guards.types import (
 
 TOO_LONG = "TOO_LONG"
 
-_SLICE = 4_000  # characters between two turns of the event loop
+_AT_ONCE = 1_000  # characters of a text that is looked at in one go
 _WORTH_REMEMBERING = 64  # characters; a shorter text is sooner looked at than hashed
 
 # What the self-test asks of the categories: an obvious text of each, and texts that only look like one.
@@ -156,20 +158,33 @@ class ContentSession:
         if self._checks.judges:
             told: set[str] = set()
             for index, window in enumerate(windows(text)):
-                if index:
-                    await asyncio.sleep(0)
-                judgement = self._checks.judges.judge(window)
+                judge = partial(self._checks.judges.judge, window)
+                judgement = await in_turn(judge) if index else judge()
                 sink.judged(judgement.findings.keys() - told, judgement.score)
                 told.update(judgement.findings)
         if self._checks.passes:
-            chain = Chain([open_pass(sink) for open_pass in self._checks.passes])
-            out = []
-            for begin in range(0, len(text), _SLICE):
-                if begin:
-                    await asyncio.sleep(0)
-                out.append(await chain.feed(text[begin : begin + _SLICE]))
-            text = "".join(out) + await chain.finish()
+            text = await _through([open_pass(sink) for open_pass in self._checks.passes], text)
         return Judgement(dict(sink.counts), sink.score), text
+
+
+async def _through(passes: Sequence[Reading], text: str) -> str:
+    """What they leave of a whole text."""
+    if len(text) <= _AT_ONCE:
+        return _put(passes, text, final=True)
+    out: list[str] = []
+    pace = Pace()
+    start = 0
+    while start < len(text):
+        end = start + pace.size
+        out.append(await pace.take(partial(_put, passes, text[start:end], final=end >= len(text))))
+        start = end
+    return "".join(out)
+
+
+def _put(passes: Sequence[Reading], text: str, *, final: bool) -> str:
+    for one in passes:
+        text = one.take(text, final=final)
+    return text
 
 
 def _try_categories(thresholds: Mapping[str, float]) -> None:

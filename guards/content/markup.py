@@ -22,7 +22,8 @@ _CODE = re.compile(
 )
 _EMBEDDED = re.compile(r"\bsrcdoc\s*=|http-equiv\s*=\s*[\"']?(?:refresh|set-cookie|content-security)", re.IGNORECASE)
 _IMPORTED = re.compile(r"<link\b(?=[^>]*\b(?:stylesheet|import|preload|modulepreload)\b)", re.IGNORECASE)
-_OVERLAP = 300  # characters that are looked at again, for what began before them
+_BRACKET = re.compile("[<>]")
+_BEGUN_ESCAPE = re.compile(r"&[#\w]{0,10}\Z")  # where a text was cut, it would be read as something else
 _BLANKS = re.compile(r"[\x00-\x20\u200b-\u200f\ufeff]+")
 _SCRIPT_END = re.compile(r"</script[^>]*>", re.IGNORECASE)
 
@@ -33,11 +34,17 @@ class MarkupPass(Reading):
         self._replacement = f"[{HTML}]" if replacement is None else replacement
         self._sink = sink
         self._in_script = False  # one that was redacted
+        self._code = _Code()
 
     def advance(self, text: str, *, final: bool) -> tuple[str, int]:
+        self._code.text = text
+        out, done = self._advance(text, final=final)
+        self._code.drop(done)
+        return out, done
+
+    def _advance(self, text: str, *, final: bool) -> tuple[str, int]:
         out: list[str] = []
         at = 0
-        harmless = 0  # nothing that begins before it does anything, but by the name of its tag
         while True:
             if self._in_script:
                 end = _SCRIPT_END.search(text, at)
@@ -54,8 +61,7 @@ class MarkupPass(Reading):
             if end_of_tag is None:
                 return "".join(out), begin
             tag, at = text[begin:end_of_tag], end_of_tag
-            if not _named_active(tag) and not _holds_code(text[max(begin, harmless - _OVERLAP) : end_of_tag]):
-                harmless = max(harmless, end_of_tag)
+            if not _named_active(tag) and not self._code.lies_in(begin, end_of_tag):
                 out.append("<")
                 at = begin + 1  # what stands in it is read again
                 continue
@@ -82,10 +88,57 @@ def _named_active(tag: str) -> bool:
     return name is not None and (name[1].lower() in _ACTIVE or _IMPORTED.match(tag) is not None)
 
 
-def _holds_code(inside: str) -> bool:
-    """Whether something in a tag, or in a part of one, is run when the tag is shown."""
-    if "=" not in inside:
+class _Code:
+    """Where in a growing text something is that is run when a tag around it is shown.
+
+    No such thing has a bracket (`<`, `>`) in it, so the parts between brackets are read each for itself, and once: tags
+    that never end lie within each other by the hundred.
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._harmless = 0  # a bracket, or where the text begins; before it nothing is run
+        self._harmless_rest = -1  # where the last part begins, if nothing is run in it as far as it goes
+        self._first_ends: tuple[int, int] | None = None  # the part that begins there: where the first such thing ends
+
+    def drop(self, size: int) -> None:
+        """So much of the text's beginning is done with."""
+        self._harmless = max(0, self._harmless - size)
+        self._harmless_rest = -1
+        self._first_ends = None
+
+    def lies_in(self, begin: int, end: int) -> bool:
+        """For the tag at `begin .. end`; tags are asked for in the order in which they begin."""
+        if self.text.find("=", begin, end) < 0:
+            return False
+        at = max(begin, self._harmless)
+        while at < end and at != self._harmless_rest:
+            bracket = _BRACKET.search(self.text, at + 1)
+            after = bracket.start() if bracket else len(self.text)
+            if _holds_code(self.text[at:after]):
+                return after <= end or self._end_of_first(at, after) <= end
+            if bracket is None:
+                self._harmless_rest = at
+            else:
+                self._harmless = at = after
         return False
-    if _HANDLER.search(inside) or _EMBEDDED.search(inside):
+
+    def _end_of_first(self, begin: int, end: int) -> int:
+        """Of what is run in the part `begin .. end`, where the first ends."""
+        if self._first_ends is None or self._first_ends[0] != begin:
+            without, within = begin, end
+            while within - without > 1:
+                middle = (without + within) // 2
+                if _holds_code(self.text[begin:middle]):
+                    within = middle
+                else:
+                    without = middle
+            self._first_ends = begin, within
+        return self._first_ends[1]
+
+
+def _holds_code(part: str) -> bool:
+    """Whether something in a part of a tag is run when the tag is shown."""
+    if _HANDLER.search(part) or _EMBEDDED.search(part):
         return True
-    return _CODE.search(_BLANKS.sub("", html.unescape(inside))) is not None
+    return _CODE.search(_BLANKS.sub("", html.unescape(_BEGUN_ESCAPE.sub("", part)))) is not None

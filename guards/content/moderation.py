@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from guards.content.categories import CATEGORIES, MODERATION, scorer
 from guards.content.judges import windows
+from guards.turns import in_turn
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -37,9 +39,8 @@ async def moderate(
 async def _moderate(text: str, limits: Mapping[str, float]) -> Moderation:
     scores = dict.fromkeys(MODERATION, 0.0)
     for index, window in enumerate(windows(text)):
-        if index:
-            await asyncio.sleep(0)
-        for label, score in scorer().labels(window).items():
+        labels = partial(scorer().labels, window)
+        for label, score in (await in_turn(labels) if index else labels()).items():
             if label in scores:
                 scores[label] = max(scores[label], score)
     return Moderation(scores, frozenset(label for label, score in scores.items() if score >= limits[label]))

@@ -29,12 +29,13 @@ class Reading:
         raise NotImplementedError
 
     async def feed(self, text: str) -> str:
-        return self._take(text, final=False)
+        return self.take(text, final=False)
 
     async def finish(self) -> str:
-        return self._take("", final=True)
+        return self.take("", final=True)
 
-    def _take(self, text: str, *, final: bool) -> str:
+    def take(self, text: str, *, final: bool) -> str:
+        """Both, without waiting."""
         self.held += text
         out, done = self.advance(self.held, final=final)
         self.held = self.held[done:]
@@ -111,4 +112,4 @@ class Chain:
         return text
 
 
-OpenPass = Callable[[Sink], StreamFilter]
+OpenPass = Callable[[Sink], Reading]

@@ -6,7 +6,6 @@ from; anything else it says is a failure of the guard, never a verdict.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,10 +16,11 @@ import msgspec
 
 from guards.injection.scoring import Finding, Scorer
 from guards.judging import Judgement
+from guards.turns import SECONDS, in_turn
 from guards.types import ModelCaller, ModelUnavailable, Question, Scope
 
 FETCHED = frozenset({Scope.TOOL})
-SLICE = 0.002  # seconds of work on one text before others get a turn
+_AT_ONCE = 1_000  # characters of a text that is judged in one go
 MOST_ASKED = 3  # windows of a text that a language model is asked about
 _VERDICT_SCHEMA = {
     "type": "object",
@@ -100,13 +100,22 @@ class InjectionJudge:
         return Judgement(dict.fromkeys(sorted(families), 1), round(score, 4))
 
     async def _findings(self, text: str, *, fetched: bool) -> list[Finding]:
-        found = []
-        until = time.perf_counter() + SLICE
-        for finding in self._scorer.findings(text, fetched=fetched):
-            found.append(finding)
-            if time.perf_counter() >= until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + SLICE
+        steps = self._scorer.findings(text, fetched=fetched)
+        if len(text) <= _AT_ONCE:
+            return list(steps)
+        found: list[Finding] = []
+
+        def some() -> bool:
+            """Judge on until a piece's time is over; whether all is judged."""
+            until = time.perf_counter() + SECONDS
+            for finding in steps:
+                found.append(finding)
+                if time.perf_counter() >= until:
+                    return False
+            return True
+
+        while not await in_turn(some):
+            pass
         return found
 
     async def _asked(self, findings: Sequence[Finding]) -> bool:

@@ -18,8 +18,8 @@ from guards.spans.detector import KEPT, Span, plain
 from guards.spans.finder import Finder, Found
 from guards.spans.reading import kept_before
 from guards.spans.scanner import Scanner
-from guards.spans.turns import Pace, is_short
 from guards.spans.view import View
+from guards.turns import Pace, is_short
 
 MOST_PASSES = 16  # over one text; more are only needed by one that was made to need them
 _WORTH_REMEMBERING = 64  # characters; a shorter text is sooner scanned than hashed

@@ -24,7 +24,7 @@ from guards.spans.judge import Judge, Piece
 from guards.spans.names import NameFilter
 from guards.spans.reading import kept_before
 from guards.spans.scanner import Scanner
-from guards.spans.turns import Pace, is_short
+from guards.turns import Pace, is_short
 
 
 class SpanStreamFilter:

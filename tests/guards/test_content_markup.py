@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guards.base import Policy
+from guards.content import markup
 from guards.content.links import LONGEST
 from guards.content.markup import MarkupPass
 from guards.content.passes import Reading
@@ -80,6 +81,7 @@ def test_html_that_acts_is_taken_out(text: str, left: str) -> None:
         "List<String> names; vector<int> v; a <b",
         "<a href='https://x.example/on=1'>fine</a>",
         "talk about javascript: it is a language; onerror = 3",
+        "<b javascript:>no attribute</b>",
     ],
 )
 def test_html_that_only_shows_and_other_text_stay(text: str) -> None:
@@ -90,6 +92,82 @@ def test_a_handler_at_the_end_of_what_is_read_of_a_tag_is_found() -> None:
     text = "<b a=1 <i "
     text += "x" * (LONGEST - len(text) - 6) + " onclick=1 " + "y" * LONGEST
     assert through(html, [text])[1] == {"HTML": 1}
+
+
+@pytest.mark.parametrize("gap", [10, 600, LONGEST - 100])
+def test_however_far_code_is_spread_it_is_found(gap: int) -> None:
+    assert through(html, ["<a href='java" + "\n" * gap + "script:x()'>y</a>"])[1] == {"HTML": 1}
+
+
+def test_what_was_read_before_is_not_taken_for_what_comes_now() -> None:
+    endless = "<a =" + "x" * LONGEST
+    assert through(html, [endless, "<b onload=1>"])[1] == {"HTML": 1}
+    many = "<a =" * LONGEST
+    pieces = [many[start : start + 250] for start in range(0, len(many), 250)]
+    assert (
+        through(html, [*pieces, "<b onload=1>"])
+        == through(html, [many + "<b onload=1>"])
+        != (many + "<b onload=1>", {})
+    )
+
+
+def test_an_escape_that_is_cut_where_reading_ends_is_not_read_as_another_one() -> None:
+    before, after = "<a x='", "javascript&#58"
+    text = before + "y" * (LONGEST - len(before) - len(after)) + after + "9;z"  # U+024D is no colon
+    assert through(html, [text[:LONGEST], text[LONGEST:]])[1] == {}
+
+
+_TAG_PIECES = st.sampled_from(
+    [
+        *(
+            "<",
+            "<a ",
+            "<p a=b ",
+            ">",
+            " onload=1",
+            "onclick=",
+            "</script>",
+            "<script>",
+            "javascript:",
+            "&#106;",
+            "&#58",
+        ),
+        *("&colon;", "java\nscript:", '"', "'", " ", "word ", "=", "srcdoc =", "<link rel=stylesheet", "a" * 50),
+        *("data:text/html", "&#10", "x=" * 20, "<div " * 300, "=1 " * 400, "<a =" * 500, "x " * 700),
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_TAG_PIECES, max_size=40).map("".join), st.data())
+def test_tags_within_tags_are_judged_as_if_each_were_read_whole(text: str, data: st.DataObject) -> None:
+    def read_whole(code: markup._Code, begin: int, end: int) -> bool:
+        return "=" in code.text[begin:end] and markup._holds_code(code.text[begin:end])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(markup._Code, "lies_in", read_whole)
+        slow = through(html, [text])
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)))
+    assert through(html, [text[i:j] for i, j in zip([0, *cuts], [*cuts, len(text)], strict=True)]) == slow
+
+
+@pytest.mark.parametrize("unit", ["<a =", '<a b="', "<p onx=1 ", "<p a=b c=d ", "<p a=&#106;", "<", "<a = >"])
+@pytest.mark.parametrize("tail", ["", "x " * 1_900, "x " * 1_900 + " onload=1"])
+def test_tags_that_never_end_are_read_a_few_times_and_not_once_for_each(
+    unit: str, tail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+    real = markup._holds_code
+
+    def counted(part: str) -> bool:
+        nonlocal read
+        read += len(part)
+        return real(part)
+
+    monkeypatch.setattr(markup, "_holds_code", counted)
+    text = (unit * LONGEST)[: 3 * LONGEST] + tail
+    through(html, [text[start : start + 250] for start in range(0, len(text), 250)])
+    assert read <= 20 * len(text)
 
 
 def test_a_flagged_script_stays_whole() -> None:

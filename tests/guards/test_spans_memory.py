@@ -9,11 +9,12 @@ from guardkit import REQUEST, SECRET, FakeFinder, Slot, answered, hidden, hurtfu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guards import turns
 from guards.build import build_guard
 from guards.cache import ScanCache
 from guards.pii.detectors import DETECTORS
 from guards.resources import Resources
-from guards.spans import seek, turns
+from guards.spans import seek
 from guards.spans.detector import Span
 from guards.spans.fold import fold
 from guards.spans.recognizers import pattern_recognizer, word_recognizer

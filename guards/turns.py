@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 MOST = 4_000  # characters of one piece
 LEAST = 250
 _FIRST = 500  # of a text that may be slow; a text of no more than this is never cut
-_SECONDS = 0.001  # that one piece should take
+SECONDS = 0.001  # that one piece should take
 _DENSE = 12  # a text with more digits than one in so many characters may be slow
 
 _Result = TypeVar("_Result")
@@ -41,15 +41,27 @@ class Pace:
 
     async def take(self, work: Callable[[], _Result]) -> _Result:
         """The result of one piece of work, once it is its turn."""
-        loop = asyncio.get_running_loop()
-        lock = _locks.get(loop)
-        if lock is None:
-            lock = _locks[loop] = asyncio.Lock()
-        async with lock:
-            await asyncio.sleep(0)
+        taken = 0.0
+
+        def timed() -> _Result:
+            nonlocal taken
             started = time.perf_counter()
             result = work()
             taken = time.perf_counter() - started
+            return result
+
+        result = await in_turn(timed)
         # At most four times as many at once: what follows may be slower.
-        self.size = round(min(MOST, 4 * self.size, max(LEAST, self.size * _SECONDS / max(taken, 1e-6))))
+        self.size = round(min(MOST, 4 * self.size, max(LEAST, self.size * SECONDS / max(taken, 1e-6))))
         return result
+
+
+async def in_turn(work: Callable[[], _Result]) -> _Result:
+    """The result of one piece of work, once it is its turn. The work must not wait for another turn."""
+    loop = asyncio.get_running_loop()
+    lock = _locks.get(loop)
+    if lock is None:
+        lock = _locks[loop] = asyncio.Lock()
+    async with lock:
+        await asyncio.sleep(0)
+        return work()

@@ -1,0 +1,103 @@
+"""Long texts of many requests at once: between two pieces of work everything else gets its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from guardkit import Slot
+
+from guards import turns
+from guards.build import build_guard
+from guards.content import guard as content_guard
+from guards.injection import judge as injection_judge
+from guards.resources import Resources
+from guards.spec import GuardSpec
+from guards.turns import Pace, in_turn
+from guards.types import Action, GuardRequest, Stage
+
+# A kind, where it stands, and what it is asked.
+LOOKS: list[tuple[str, Stage, dict[str, Any]]] = [
+    ("content", Stage.INPUT, {"categories": ["toxicity"]}),
+    ("content", Stage.OUTPUT, {"words": ["forbidden"], "html": True, "sql": True}),
+    ("injection", Stage.INPUT, {}),
+]
+
+
+async def test_work_of_many_is_done_one_piece_at_a_turn() -> None:
+    done = 0
+
+    def work() -> None:
+        nonlocal done
+        done += 1
+
+    async def request() -> None:
+        for _ in range(5):
+            await in_turn(work)
+
+    requests = [asyncio.create_task(request()) for _ in range(20)]
+    most = 0
+    while not all(task.done() for task in requests):
+        before = done
+        await asyncio.sleep(0)
+        most = max(most, done - before)
+    assert done == 100
+    assert most == 1
+
+
+async def test_pieces_grow_where_work_is_quick_and_shrink_where_it_is_slow() -> None:
+    pace = Pace()
+    for _ in range(5):
+        await pace.take(lambda: None)
+    assert pace.size == turns.MOST
+    for _ in range(5):
+        await pace.take(lambda: time.sleep(0.05))
+    assert pace.size == turns.LEAST
+
+
+@pytest.mark.parametrize(("kind", "stage", "options"), LOOKS, ids=["judges", "passes", "injection"])
+async def test_a_guard_takes_turns_over_long_texts(
+    kind: str, stage: Stage, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = 0
+
+    async def counted(work: Callable[[], Any]) -> Any:
+        nonlocal pieces
+
+        def piece() -> Any:
+            nonlocal pieces
+            pieces += 1
+            return work()
+
+        return await in_turn(piece)
+
+    for module in (turns, content_guard, injection_judge):
+        monkeypatch.setattr(module, "in_turn", counted)
+    spec = GuardSpec(name="g", kind=kind, action=Action.FLAG, stages=(stage,), options=options)
+    guard = build_guard(spec, Resources())
+    await guard.prepare()
+    pieces = 0
+    text = "We went for a long walk, and the weather was fine. "
+
+    async def check(text: str) -> None:
+        session = guard.open(GuardRequest("t"))
+        await (session.check_input if stage is Stage.INPUT else session.check_output)([Slot(text)])
+
+    await check(text)
+    assert pieces == 0, "a short text is looked at in one go"
+    running = 0
+
+    async def others() -> None:
+        nonlocal running
+        while True:
+            await asyncio.sleep(0)
+            running += 1
+
+    beside = asyncio.create_task(others())
+    await asyncio.gather(*(check(f"{n} " + text * 400) for n in range(5)))
+    beside.cancel()
+    assert pieces >= 15
+    assert running >= pieces
