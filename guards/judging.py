@@ -18,7 +18,7 @@ from guards.types import Action, GuardBlocked, GuardRequest, Scope, Stage, TextS
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Of one text. `findings` counts what was found; empty: nothing. `score`: 0 to 1."""
+    """Of one text. `findings`: what was found, each kind once; empty: nothing. `score`: 0 to 1."""
 
     findings: Mapping[str, int] = field(default_factory=dict)
     score: float | None = None
@@ -75,9 +75,12 @@ class JudgingSession:
         return await self._check(Stage.OUTPUT, slots)
 
     def open_stream(self, scope: Scope) -> PieceFilter:
+        told: set[str] = set()  # of this text: what stands in a piece's context would count again
+
         async def look(piece: str, context: str) -> str:
             judgement = await self._of(context + piece, scope)
-            self._streamed.update(judgement.findings)
+            self._streamed.update({kind: n for kind, n in judgement.findings.items() if kind not in told})
+            told.update(judgement.findings)
             self._score = _higher(self._score, judgement.score)
             verdict = self.stream_verdict()
             if judgement.findings and verdict.action is Action.BLOCK:

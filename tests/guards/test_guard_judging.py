@@ -27,7 +27,7 @@ class Counting:
 
     async def judge(self, text: str, scope: Scope) -> Judgement:
         self.asked.append(text)
-        return Judgement({"BAD": text.count("bad")} if "bad" in text else {}, text.count("bad") / 10)
+        return Judgement({"BAD": 1} if "bad" in text else {}, text.count("bad") / 10)
 
 
 def guard(action: Action = Action.FLAG, *, fingerprint: bytes | None = b"1", longest: int | None = 40) -> JudgingGuard:
@@ -43,7 +43,7 @@ def asked(judging: JudgingGuard) -> list[str]:
 
 async def test_a_verdict_counts_what_was_found_and_tells_the_highest_score() -> None:
     verdict = await guard().open(REQUEST).check_input([Slot("bad"), Slot("bad bad"), Slot("good")])
-    assert (verdict.action, verdict.findings, verdict.score) == (Action.FLAG, {"BAD": 3}, 0.2)
+    assert (verdict.action, verdict.findings, verdict.score) == (Action.FLAG, {"BAD": 2}, 0.2)
     clean = await guard().open(REQUEST).check_output([Slot("good")])
     assert (clean.action, clean.findings) == (Action.PASS, {})
     with pytest.raises(GuardBlocked) as caught:
@@ -145,6 +145,17 @@ async def test_a_blocked_stream_sends_nothing_of_the_piece() -> None:
     with pytest.raises(GuardBlocked):
         await stream.feed("d follows. So")
     assert session.stream_verdict().action is Action.BLOCK
+
+
+async def test_what_a_stream_holds_counts_once_however_often_it_is_shown() -> None:
+    session = guard().open(REQUEST)
+    for text in ("A bad one. And more. And more still. ", "Good. ", "bad"):
+        stream = session.open_stream(Scope.ASSISTANT)
+        for char in text:
+            await stream.feed(char)
+        await stream.finish()
+    verdict = session.stream_verdict()
+    assert (verdict.findings, verdict.score) == ({"BAD": 2}, 0.1)
 
 
 async def test_a_text_judged_as_a_whole_is_held_to_its_end_and_not_for_ever() -> None:
