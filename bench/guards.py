@@ -5,7 +5,8 @@
 Medians in one process, in turns, beside what a guard stands on or is taken for: reading the text once with `str.count`,
 one RE2 pattern for an address, and Presidio's own recognizers (without a language model) where it is installed. Every
 round has a text of its own, so that nothing is remembered, but where that is what is measured. `--lag`: fifty requests
-of 20,000 characters at once through the finder of names, and how late a 1 ms timer of the event loop came meanwhile.
+of 20,000 characters at once through the finder of names, then ten through each guard that works on the event loop, also
+of texts made to be slow; and how late a 1 ms timer of that loop came meanwhile.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from guards.build import KINDS, build_guard
 from guards.resources import Resources
 from guards.spec import GuardSpec
-from guards.types import Guard, GuardRequest, Scope, Stage
+from guards.types import Action, Guard, GuardRequest, Scope, Stage
 
 SENTENCES = (
     "The order left our house on time and should be with the customer by the end of the week. ",
@@ -188,47 +189,80 @@ async def costs(rounds: int) -> None:
     await resources.close()
 
 
+@dataclass
+class Flood:
+    """Many texts of one kind at once. `unit`: what a text is made of, over and over; None: clean prose."""
+
+    name: str
+    kind: str
+    options: Mapping[str, Any]
+    unit: str | None = None
+    stage: Stage = Stage.INPUT
+    requests: int = 10
+
+    def text(self, number: int) -> str:
+        return clean(20_000, number) if self.unit is None else (f"{number} " + self.unit * 20_000)[:20_000]
+
+
+HTML = {"html": True, "sql": True, "links": {"allow_hosts": ["example.com"]}}
+FLOODS = (
+    Flood("names (`pii` with `ner`)", "pii", {"ner": {"seconds": 900.0}}, requests=50),
+    Flood("`pii`", "pii", {}),
+    Flood("`pii`, bare figures", "pii", {}, "1234 5678 90 "),
+    Flood("`pii`, full of values", "pii", {}, FULL.format(n=7)),
+    Flood("`secrets`", "secrets", {}),
+    Flood("`injection`", "injection", {}),
+    Flood(
+        "`injection`, its own words backwards", "injection", {}, "tpmorp metsys ruoy laever dna snoitcurtsni erongi "
+    ),
+    Flood("`content`", "content", GUARDS["content"]),
+    Flood(
+        "`content`, pages of HTML", "content", HTML, "<li><a href='https://example.com/a?b=1'>x</a></li> ", Stage.OUTPUT
+    ),
+    Flood("`content`, tags that never end", "content", HTML, "<a =", Stage.OUTPUT),
+)
+
+
 async def lag() -> None:
-    """Fifty requests at once through the finder of names; the loop's own lateness."""
-    resources = Resources()
-    guard = build_guard(GuardSpec(name="pii", kind="pii", options={"ner": {"seconds": 900.0}}), resources)
-    await guard.prepare()
+    """How late the loop's own timer comes, with nothing to do and in each flood."""
     late: list[float] = []
-    running = True
 
     async def tick() -> None:
-        while running:
+        while True:
             due = time.perf_counter() + 0.001
             await asyncio.sleep(0.001)
             late.append(time.perf_counter() - due)
 
-    async def idle() -> float:
+    async def lateness(work: Awaitable[Any]) -> str:
         late.clear()
-        await asyncio.sleep(2)
-        return statistics.quantiles(late, n=100)[98]
+        ticking = asyncio.create_task(tick())
+        started = time.perf_counter()
+        await work
+        seconds = time.perf_counter() - started
+        await asyncio.sleep(0.01)  # so that the last piece of work is felt too
+        ticking.cancel()
+        p99 = statistics.quantiles(late, n=100)[98]
+        return f"{seconds:7.2f} s{p99 * 1e3:9.1f} ms{max(late) * 1e3:9.1f} ms"
 
-    ticking = asyncio.create_task(tick())
-    quiet = await idle()
-    late.clear()
-    started = time.perf_counter()
-    await asyncio.gather(*(guard.open(REQUEST).check_input([Text(clean(20_000, n))]) for n in range(50)))
-    seconds = time.perf_counter() - started
-    p99, worst = statistics.quantiles(late, n=100)[98], max(late)
-    running = False
-    await ticking
-    print(f"50 texts of 20,000 characters at once: {seconds:.1f} s")
-    print(f"the loop was late by: p99 {p99 * 1e3:.1f} ms, at most {worst * 1e3:.1f} ms")
-    print(f"and while nothing was done: p99 {quiet * 1e3:.1f} ms")
-    await guard.close()
-    await resources.close()
+    print(f"{'texts of 20,000 characters at once':52}{'all took':>9}{'late, p99':>12}{'at most':>12}")
+    print(f"{'nothing to do':52}{await lateness(asyncio.sleep(2))}")
+    for flood in FLOODS:
+        resources = Resources()
+        spec = GuardSpec(name="g", kind=flood.kind, action=Action.FLAG, stages=(flood.stage,), options=flood.options)
+        guard = build_guard(spec, resources)
+        await guard.prepare()
+        check = "check_input" if flood.stage is Stage.INPUT else "check_output"
+        texts = [Text(flood.text(number)) for number in range(flood.requests)]
+        everything = asyncio.gather(*(getattr(guard.open(REQUEST), check)([text]) for text in texts))
+        print(f"{f'{flood.requests}, {flood.name}':52}{await lateness(everything)}", flush=True)
+        await guard.close()
+        await resources.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument(
-        "--lag", action="store_true", help="measure the event loop under the finder of names, nothing else"
-    )
+    parser.add_argument("--lag", action="store_true", help="measure how late the event loop is, nothing else")
     arguments = parser.parse_args()
     asyncio.run(lag() if arguments.lag else costs(arguments.rounds))
 

@@ -17,18 +17,28 @@ from weakref import WeakKeyDictionary
 
 MOST = 4_000  # characters of one piece
 LEAST = 250
-_FIRST = 500  # of a text that may be slow; a text of no more than this is never cut
+_SHORT = 500  # a text of no more than this is never cut
 SECONDS = 0.001  # that one piece should take
+BREATH = 0.001  # seconds left to all else after so much work
 _DENSE = 12  # a text with more digits than one in so many characters may be slow
 
 _Result = TypeVar("_Result")
 
-_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+class _Queue:
+    """Of one event loop. `owed`: seconds that pieces have taken since the loop had time for all else."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.owed = 0.0
+
+
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
 
 
 def is_short(text: str) -> bool:
     """Whether a text is looked at in one go."""
-    if len(text) <= _FIRST:
+    if len(text) <= _SHORT:
         return True
     return len(text) <= MOST and sum(map(text.count, "0123456789")) * _DENSE < len(text)
 
@@ -37,20 +47,11 @@ class Pace:
     """Of one long text. `size`: characters of the next piece."""
 
     def __init__(self) -> None:
-        self.size = _FIRST
+        self.size = LEAST
 
     async def take(self, work: Callable[[], _Result]) -> _Result:
         """The result of one piece of work, once it is its turn."""
-        taken = 0.0
-
-        def timed() -> _Result:
-            nonlocal taken
-            started = time.perf_counter()
-            result = work()
-            taken = time.perf_counter() - started
-            return result
-
-        result = await in_turn(timed)
+        result, taken = await _timed_in_turn(work)
         # At most four times as many at once: what follows may be slower.
         self.size = round(min(MOST, 4 * self.size, max(LEAST, self.size * SECONDS / max(taken, 1e-6))))
         return result
@@ -58,10 +59,25 @@ class Pace:
 
 async def in_turn(work: Callable[[], _Result]) -> _Result:
     """The result of one piece of work, once it is its turn. The work must not wait for another turn."""
+    result, _ = await _timed_in_turn(work)
+    return result
+
+
+async def _timed_in_turn(work: Callable[[], _Result]) -> tuple[_Result, float]:
+    """The result, and the seconds that it took."""
     loop = asyncio.get_running_loop()
-    lock = _locks.get(loop)
-    if lock is None:
-        lock = _locks[loop] = asyncio.Lock()
-    async with lock:
-        await asyncio.sleep(0)
-        return work()
+    queue = _queues.get(loop)
+    if queue is None:
+        queue = _queues[loop] = _Queue()
+    async with queue.lock:
+        # What others have to do takes several turns of the loop: one turn between two slow pieces would not do.
+        if queue.owed < SECONDS:
+            await asyncio.sleep(0)
+        else:
+            queue.owed = 0.0
+            await asyncio.sleep(BREATH)
+        started = time.perf_counter()
+        result = work()
+        taken = time.perf_counter() - started
+        queue.owed += taken
+    return result, taken

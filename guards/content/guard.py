@@ -170,20 +170,25 @@ class ContentSession:
 async def _through(passes: Sequence[Reading], text: str) -> str:
     """What they leave of a whole text."""
     if len(text) <= _AT_ONCE:
-        return _put(passes, text, final=True)
+        for one in passes:
+            text = one.take(text, final=True)
+        return text
     out: list[str] = []
     pace = Pace()
     start = 0
     while start < len(text):
         end = start + pace.size
-        out.append(await pace.take(partial(_put, passes, text[start:end], final=end >= len(text))))
+        out.append(await pace.take(partial(_put, passes, text[start:end])))
         start = end
-    return "".join(out)
+    rest = ""
+    for one in passes:  # what each still holds may be long
+        rest = await in_turn(partial(one.take, rest, final=True))
+    return "".join((*out, rest))
 
 
-def _put(passes: Sequence[Reading], text: str, *, final: bool) -> str:
+def _put(passes: Sequence[Reading], text: str) -> str:
     for one in passes:
-        text = one.take(text, final=final)
+        text = one.take(text, final=False)
     return text
 
 

@@ -16,7 +16,7 @@ from guards.injection.hidden import View, invisible, oddities, views
 from guards.injection.model import InjectionModel
 from guards.injection.normalise import BLOCK, clean, flatten, masked_words
 from guards.injection.quotes import quoted
-from guards.injection.rules import rule_set
+from guards.injection.rules import Rule, rule_set
 
 WINDOW = 2_000  # characters that are judged together
 OVERLAP = 300  # of them with the window before: longer than any rule
@@ -102,22 +102,28 @@ class Scorer:
     def _hidden(self, view: View, known: frozenset[str] = frozenset()) -> Finding:
         """Judged as said and as fetched, for whoever hides it may mean either; `known` rules were there in the open."""
         text = clean(view.text)
-        said, fetched = self._judged(text, fetched=False), self._judged(text, fetched=True)
+        tokens, rules = self._seen_in(text)
+        said = self._weighed(text, tokens, rules, fetched=False)
         if said.rules <= known and (view.whole or said.odds < _HIDDEN_FROM):
             return Finding(_LOWEST)
-        found = max(said, fetched, key=_odds)
+        found = max(said, self._weighed(text, tokens, rules, fetched=True), key=_odds)
         return Finding(found.odds + _HIDDEN_POINTS, found.families | {"hidden"}, text=text)
 
     def _judged(self, text: str, *, fetched: bool) -> Finding:
+        return self._weighed(text, *self._seen_in(text), fetched=fetched)
+
+    def _seen_in(self, text: str) -> tuple[list[bytes], list[Rule]]:
+        """The words of a text, and the rules that are found in it."""
         flat = flatten(text)
-        tokens = words(flat)
+        return words(flat), self._rules.match(flat, text)
+
+    def _weighed(self, text: str, tokens: list[bytes], rules: list[Rule], *, fetched: bool) -> Finding:
         if fetched:
             odds = self._model.indirect.sentences(tokens) * _INDIRECT_SLOPE + _INDIRECT_SHIFT
         else:
             odds = self._model.direct.spans(tokens) * _DIRECT_SLOPE + _DIRECT_SHIFT
         odds = min(max(odds, _LOWEST), _HIGHEST)
         points: dict[str, float] = {}
-        rules = self._rules.match(flat, text)
         for rule in rules:
             worth = rule.indirect if fetched else rule.direct
             points[rule.family] = max(points.get(rule.family, worth), worth)

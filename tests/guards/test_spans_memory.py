@@ -110,7 +110,7 @@ async def test_nothing_of_a_text_is_remembered() -> None:
 
 def set_pace(patch: pytest.MonkeyPatch, size: int) -> None:
     """Texts are looked at in pieces of this size at first, and of one character at least."""
-    for name, value in (("_FIRST", size), ("LEAST", 1), ("MOST", size)):
+    for name, value in (("_SHORT", size), ("LEAST", 1), ("MOST", size)):
         patch.setattr(turns, name, value)
 
 
@@ -190,4 +190,4 @@ async def test_a_piece_grows_and_shrinks_with_the_time_it_takes(monkeypatch: pyt
     for _ in range(4):
         await pace.take(lambda: None)
         sizes.append(pace.size)
-    assert sizes == [2_000, 4_000, 1_000, turns.LEAST]
+    assert sizes == [1_000, 4_000, 1_000, turns.LEAST]

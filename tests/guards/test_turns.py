@@ -48,6 +48,25 @@ async def test_work_of_many_is_done_one_piece_at_a_turn() -> None:
     assert most == 1
 
 
+async def test_after_slow_work_the_loop_has_time_for_more_than_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "BREATH", 0.05)
+    others = 0
+
+    async def beside() -> None:
+        nonlocal others
+        while True:
+            await asyncio.sleep(0)
+            others += 1
+
+    task = asyncio.create_task(beside())
+    for slow, least in ((False, 0), (True, 0), (True, 50), (True, 50)):
+        before = others
+        await in_turn(lambda slow=slow: time.sleep(0.002) if slow else None)  # type: ignore[misc]
+        assert least <= others - before
+        assert least or others - before < 10
+    task.cancel()
+
+
 async def test_pieces_grow_where_work_is_quick_and_shrink_where_it_is_slow() -> None:
     pace = Pace()
     for _ in range(5):
