@@ -26,11 +26,13 @@ _Result = TypeVar("_Result")
 
 
 class _Queue:
-    """Of one event loop. `owed`: seconds that pieces have taken since the loop had time for all else."""
+    """Of one event loop. `owed`: seconds that pieces have taken since the loop had time for all else; the last ended at
+    `ended`."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.owed = 0.0
+        self.ended = 0.0
 
 
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
@@ -71,13 +73,16 @@ async def _timed_in_turn(work: Callable[[], _Result]) -> tuple[_Result, float]:
         queue = _queues[loop] = _Queue()
     async with queue.lock:
         # What others have to do takes several turns of the loop: one turn between two slow pieces would not do.
+        if time.perf_counter() - queue.ended >= BREATH:
+            queue.owed = 0.0
         if queue.owed < SECONDS:
             await asyncio.sleep(0)
         else:
-            queue.owed = 0.0
             await asyncio.sleep(BREATH)
+            queue.owed = 0.0
         started = time.perf_counter()
         result = work()
-        taken = time.perf_counter() - started
+        queue.ended = time.perf_counter()
+        taken = queue.ended - started
         queue.owed += taken
     return result, taken

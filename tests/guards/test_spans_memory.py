@@ -183,7 +183,8 @@ async def test_long_texts_at_once_give_everything_else_its_turn() -> None:
 
 
 async def test_a_piece_grows_and_shrinks_with_the_time_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 0.0001, 1.0, 1.0001, 2.0, 2.004, 3.0, 3.5])
+    # When each asks for its turn, begins and ends.
+    clock = iter([0.0, 0.0, 0.0001, 1.0, 1.0, 1.0001, 2.0, 2.0, 2.004, 3.0, 3.0, 3.5])
     monkeypatch.setattr(turns.time, "perf_counter", lambda: next(clock))
     pace = turns.Pace()
     sizes = []

@@ -50,6 +50,7 @@ async def test_work_of_many_is_done_one_piece_at_a_turn() -> None:
 
 async def test_after_slow_work_the_loop_has_time_for_more_than_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "BREATH", 0.05)
+    await asyncio.sleep(0.06)
     others = 0
 
     async def beside() -> None:
@@ -64,6 +65,10 @@ async def test_after_slow_work_the_loop_has_time_for_more_than_one_turn(monkeypa
         await in_turn(lambda slow=slow: time.sleep(0.002) if slow else None)  # type: ignore[misc]
         assert least <= others - before
         assert least or others - before < 10
+    await asyncio.sleep(0.06)  # in which it has that time
+    before = others
+    await in_turn(lambda: None)
+    assert others - before < 10
     task.cancel()
 
 
