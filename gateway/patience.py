@@ -1,4 +1,4 @@
-"""Time limits for what this process waits for on its own side: database, ledger, stores.
+"""Time limits for what requests wait for on the gate's own side: keys from the database, sums from the ledger.
 
 A limit by the clock alone blames the database when the event loop was held up: after a stall the timer and the answer
 are both ready, and the timer goes first. These limits count only the time in which the loop ran.

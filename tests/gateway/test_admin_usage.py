@@ -147,7 +147,7 @@ async def test_many_reports_at_once_leave_connections_for_key_look_ups(
 ) -> None:
     key = await viewer(house, "client")
     asked, under_way, most = 0, 0, 0
-    all_asked, release = asyncio.Event(), asyncio.Event()
+    all_asked, two_run, release = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def count(_: AdminContext) -> None:
         nonlocal asked
@@ -161,6 +161,8 @@ async def test_many_reports_at_once_leave_connections_for_key_look_ups(
             await connection.execute(text("SELECT 1"))
             under_way += 1
             most = max(most, under_way)
+            if under_way == 2:
+                two_run.set()
             await release.wait()
             under_way -= 1
         return Report([], {})
@@ -169,6 +171,7 @@ async def test_many_reports_at_once_leave_connections_for_key_look_ups(
     monkeypatch.setattr("gateway.admin.usage.usage", slow)
     reports = [asyncio.create_task(call(house, "GET", "/usage")) for _ in range(24)]
     await all_asked.wait()
+    await two_run.wait()
     assert await models_of(house, key) == ["assistant", "gpt-small", "gpt-large"]
     release.set()
     assert {status for status, _, _ in await asyncio.gather(*reports)} == {200}
