@@ -8,7 +8,6 @@ The `gen_ai_*` metrics, their attributes and their buckets are those of OpenTele
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from engine.types import EngineStats
 from gateway.pipeline.record import Outcome, Record
 from gateway.telemetry.engine_metrics import EngineCollector
+from gateway.telemetry.tally import InFlight, Tally
 from gateway.telemetry.worker_metrics import worker_registry
 from guards.types import Action, Stage, Verdict
 
@@ -430,55 +430,6 @@ class _Series:
         label = OTHER if status == _NO_STATUS else str(status)
         counter = self._by_status[status] = self._metrics.tally(self._metrics._requests.labels(*self._names, label))
         return counter
-
-
-class Tally:
-    """What was counted for one series since it was last handed over: a lock for each request would cost more than that.
-
-    From one thread only.
-    """
-
-    __slots__ = ("_bounds", "_child", "_counts", "_sum")
-
-    def __init__(self, child: Any, bounds: Sequence[float] | None = None) -> None:
-        self._child = child
-        self._bounds = bounds or ()
-        self._counts = [0] * (len(self._bounds) + 1)
-        self._sum = 0.0
-
-    def inc(self, amount: float = 1.0) -> None:
-        self._sum += amount
-
-    def observe(self, amount: float) -> None:
-        self._counts[bisect_left(self._bounds, amount)] += 1  # the buckets' bounds are in them
-        self._sum += amount
-
-    def hand_over(self) -> None:
-        if not self._bounds:
-            if self._sum:
-                self._child.inc(self._sum)
-        elif any(self._counts):
-            for bucket, count in zip(self._child._buckets, self._counts, strict=True):  # `observe`, for many at once
-                if count:
-                    bucket.inc(count)
-            self._child._sum.inc(self._sum)
-            self._counts = [0] * len(self._counts)
-        self._sum = 0.0
-
-
-class InFlight:
-    """How many requests are being worked on."""
-
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def inc(self) -> None:
-        self.count += 1
-
-    def dec(self) -> None:
-        self.count -= 1
 
 
 def error_type(record: Record) -> str:
