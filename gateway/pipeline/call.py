@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from gateway.texts import JsonSlot, Slot
+from gateway.texts import AnySlot
 from gateway.tokens import MESSAGE_TOKENS, estimate
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Call:
     model: str
     stream: bool
     body: dict[str, Any]
-    slots: list[Slot | JsonSlot]
+    slots: list[AnySlot]
     input_estimate: int
     operation: Operation = Operation.CHAT
     source: Any = None
@@ -76,6 +76,6 @@ class Call:
         return user or None, tags
 
 
-def estimate_tokens(slots: list[Slot | JsonSlot], messages: int = 0) -> int:
+def estimate_tokens(slots: list[AnySlot], messages: int = 0) -> int:
     """Tokens of some texts in so many chat messages, without a tokenizer: `gateway.tokens.estimate`."""
     return sum(estimate(slot.text) for slot in slots) + messages * MESSAGE_TOKENS

@@ -17,12 +17,13 @@ from gateway.texts.reply import (
     without_texts,
 )
 from gateway.texts.request import CONTROL_KEYS, MAX_SLOTS, request_slots
-from gateway.texts.slots import JsonSlot, Slot, write_back
+from gateway.texts.slots import AnySlot, JsonSlot, Slot, write_back
 
 __all__ = [
     "CONTROL_KEYS",
     "MAX_SLOTS",
     "OTHER",
+    "AnySlot",
     "JsonSlot",
     "Slot",
     "TextId",

@@ -30,6 +30,57 @@ class Slot:
     def text(self, value: str) -> None:
         self._container[self._key] = value
 
+    def moved_to(self, key: str) -> None:
+        """Its field has another name now."""
+        self._key = key
+
+
+class NumberSlot(Slot):
+    """A number inside a parsed JSON body, as it is written; anything else that is set in its place is a string."""
+
+    __slots__ = ("_number", "context")
+
+    def __init__(self, container: Any, key: str | int, scope: Scope, name: str) -> None:
+        super().__init__(container, key, scope)
+        self._number = container[key]
+        self.context = context_of(name)
+
+    @property
+    def text(self) -> str:
+        return str(self._container[self._key])
+
+    @text.setter
+    def text(self, value: str) -> None:
+        self._container[self._key] = self._number if value == str(self._number) else value
+
+
+class KeySlot:
+    """The name of a field. The body has what was set only after `write_back`, which takes its value's slot along."""
+
+    __slots__ = ("_container", "_key", "scope", "text", "value")
+
+    context = ""
+
+    def __init__(self, container: dict[str, Any], key: str, scope: Scope) -> None:
+        self._container = container
+        self._key = key
+        self.text = key
+        self.scope = scope
+        self.value: Slot | None = None  # the slot of the field's value, if it has one
+
+    def write_back(self) -> None:
+        if self.text == self._key:
+            return
+        name = self.text
+        while name in self._container:  # what hides a value may be the same for two
+            name += "_"
+        fields = [(name if key == self._key else key, value) for key, value in self._container.items()]
+        self._container.clear()
+        self._container.update(fields)
+        self._key = self.text = name
+        if self.value is not None:
+            self.value.moved_to(name)
+
 
 class _Written:
     """A JSON text as its pieces. What was changed of it is put together again once, by `write_back`."""
@@ -78,10 +129,13 @@ class JsonSlot:
             written.place.text = "".join(written.pieces)
 
 
-def write_back(slots: Iterable[Slot | JsonSlot]) -> None:
+AnySlot = Slot | JsonSlot | KeySlot
+
+
+def write_back(slots: Iterable[AnySlot]) -> None:
     """Bring what was set in slots into the body, where it is not there yet."""
     for slot in slots:
-        if isinstance(slot, JsonSlot):
+        if isinstance(slot, JsonSlot | KeySlot):
             slot.write_back()
 
 

@@ -66,6 +66,21 @@ async def test_a_blocked_input_never_leaves_and_costs_nothing(
         assert (await gate.metrics())[name] == 1
 
 
+async def test_numbers_and_names_of_fields_are_guarded_too(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    more = {"seed": 4111111111111111, "profile": {ADDRESS: "x", "cards": [4111111111111111], "size": 1000001}}
+    async with run_gate(tmp_path, config(upstream, action="redact")) as gate:
+        status, _, _ = await gate.post(ask(SECRET, **more))
+        assert status == 200
+        (sent,) = upstream.requests
+        (address, card) = (f"[{kind}" for kind in ("EMAIL_1_", "CARD_1_"))
+        assert sent["messages"][0]["content"].startswith(f"Write to {address}")
+        assert [name[: len(address)] for name in sent["profile"]] == [address, "cards", "size"]
+        assert sent["profile"]["cards"][0].startswith(card)
+        assert (sent["seed"], sent["profile"]["size"]) == (4111111111111111, 1000001)
+        (row,) = await gate.rows()
+        assert row.outcome == "ok"
+
+
 async def test_a_blocked_reply_is_200_with_content_filter_and_is_billed(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:

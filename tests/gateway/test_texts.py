@@ -47,6 +47,80 @@ def test_a_text_is_found_and_rewritten_wherever_it_stands(body: dict[str, Any]) 
     assert MARK not in str(body) and "[GONE]" in str(body)
 
 
+CARD = 4111111111111111
+
+
+@pytest.mark.parametrize(
+    ("body", "context"),
+    [
+        ({"customer": CARD}, "customer: "),
+        ({"metadata": {"card": CARD}}, "card: "),
+        ({"metadata": {"cards": [[1, CARD]]}}, "cards: "),
+        ({"messages": [{"role": "user", "content": [{"type": "contact", "phone": CARD}]}]}, "phone: "),
+        ({"metadata": {"balance": -CARD}}, "balance: "),
+    ],
+)
+def test_a_long_number_is_found_with_its_name_and_rewritten(body: dict[str, Any], context: str) -> None:
+    (slot,) = [slot for slot in request_slots(body) if str(CARD) in slot.text]
+    assert slot.context == context
+    before = str(body)
+    for text in (slot.text, "[GONE]", slot.text):  # a guard that failed has its texts set back
+        slot.text = text
+    assert str(body) == before, "it is a number again"
+    slot.text = "[GONE]"
+    assert slot.text == "[GONE]"
+    assert str(CARD) not in str(body) and "[GONE]" in str(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"seed": CARD, "max_tokens": CARD, "n": 1, "temperature": 0.7, "stream": True, "top_k": None},
+        {"prompt": [101, 50256, 999_999]},
+        {"tools": [{"function": {"parameters": {"properties": {"a": {"minimum": CARD, "default": CARD}}}}}]},
+        {"logit_bias": {"50256": -100}},
+    ],
+)
+def test_numbers_that_steer_or_are_short_are_no_texts(body: dict[str, Any]) -> None:
+    before = str(body)
+    for slot in request_slots(body):
+        slot.text = "[GONE]"
+    assert str(body) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {MARK: 1},
+        {"metadata": {MARK: "x", "other": "y"}},
+        {"metadata": {"a": [{MARK: CARD}]}},
+        {"messages": [{"role": "user", "content": "x", MARK: {"deep": "y"}}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{MARK: "x", "function": {"arguments": "{}"}}]}]},
+    ],
+)
+def test_the_name_of_a_field_is_found_and_changed_in_its_place(body: dict[str, Any]) -> None:
+    before = str(body)
+    slots = request_slots(body)
+    for slot in slots:
+        slot.text = slot.text.replace(MARK, "[GONE]")
+    write_back(slots)
+    assert str(body) == before.replace(MARK, "[GONE]")
+    assert all(slot.text for slot in slots), "values are still at hand"
+    write_back(slots)
+    assert str(body) == before.replace(MARK, "[GONE]")
+
+
+def test_two_names_that_become_one_keep_both_values() -> None:
+    body = {"metadata": {"jane@example.com": "1", "john@example.com": "2"}}
+    slots = request_slots(body)
+    for slot in slots:
+        if "@" in slot.text:
+            slot.text = "[EMAIL]"
+    write_back(slots)
+    assert body == {"metadata": {"[EMAIL]": "1", "[EMAIL]_": "2"}}
+    assert [slot.text for slot in slots] == ["[EMAIL]", "1", "[EMAIL]_", "2"]
+
+
 def test_slots_carry_what_they_are() -> None:
     body = {"messages": [{"role": r, "content": [{"type": "text", "text": "x"}]} for r in ("system", "user", "tool")]}
     assert [slot.scope for slot in request_slots(body)] == [Scope.SYSTEM, Scope.USER, Scope.TOOL]
@@ -61,9 +135,12 @@ JSON = st.recursive(
 def test_no_text_of_an_unknown_field_is_passed_over(value: Any) -> None:
     def count(node: Any) -> int:
         if isinstance(node, dict):
-            return sum(map(count, node.values()))
+            names = sum(len(name) > 6 and not name.isidentifier() for name in node)
+            return names + sum(map(count, node.values()))
         if isinstance(node, list):
             return sum(map(count, node))
+        if isinstance(node, int):
+            return abs(node) >= 10**6
         return int(isinstance(node, str) and bool(node))
 
     assert len(request_slots({"unknown": value})) == count(value)
