@@ -100,16 +100,17 @@ class InjectionJudge:
         return Judgement(dict.fromkeys(sorted(families), 1), round(score, 4))
 
     async def _findings(self, text: str, *, fetched: bool) -> list[Finding]:
-        steps = self._scorer.findings(text, fetched=fetched)
         if len(text) <= _AT_ONCE:
-            return list(steps)
+            return list(self._scorer.findings(text, fetched=fetched))
+        steps = self._scorer.steps(text, fetched=fetched)
         found: list[Finding] = []
 
         def some() -> bool:
             """Judge on until a piece's time is over; whether all is judged."""
             until = time.perf_counter() + SECONDS
             for finding in steps:
-                found.append(finding)
+                if finding is not None:
+                    found.append(finding)
                 if time.perf_counter() >= until:
                     return False
             return True

@@ -60,7 +60,11 @@ class Scorer:
         self._allowed = tuple(clean(phrase).casefold() for phrase in allowed)
 
     def findings(self, text: str, *, fetched: bool) -> Iterator[Finding]:
-        """One finding for each window, view and quoted block. Each step is bounded, so that a caller may pause."""
+        """One finding for each window, view and quoted block."""
+        return (step for step in self.steps(text, fetched=fetched) if step is not None)
+
+    def steps(self, text: str, *, fetched: bool) -> Iterator[Finding | None]:
+        """The same in more steps, whose work is bounded: None is nothing but a place at which a caller may pause."""
         if not text.isascii():
             text = text.encode("utf-8", "ignore").decode()  # unpaired surrogates are not seen either
         if not fetched:
@@ -68,7 +72,7 @@ class Scorer:
                 yield from self._read(block, fetched=True)
         yield from self._read(text, fetched=fetched)
 
-    def _read(self, text: str, *, fetched: bool) -> Iterator[Finding]:
+    def _read(self, text: str, *, fetched: bool) -> Iterator[Finding | None]:
         pending = ""
         for start in range(0, len(text), BLOCK):
             raw = text[start : start + BLOCK]
@@ -82,32 +86,36 @@ class Scorer:
         if pending:
             yield from self._window(pending, fetched=fetched)
 
-    def _window(self, window: str, *, fetched: bool) -> Iterator[Finding]:
+    def _window(self, window: str, *, fetched: bool) -> Iterator[Finding | None]:
         for phrase in self._allowed:
             window = _without(window, phrase)
         plain = self._judged(window, fetched=fetched)
         yield plain
         for view in views(window):
-            yield self._hidden(view, plain.rules if view.whole else frozenset())
+            yield None
+            yield from self._hidden(view, plain.rules if view.whole else frozenset())
 
-    def _invisible(self, raw: str) -> Iterator[Finding]:
+    def _invisible(self, raw: str) -> Iterator[Finding | None]:
         for view in invisible(raw):
-            yield self._hidden(view)
+            yield None
+            yield from self._hidden(view)
         odd = oddities(raw)
         if odd.tags >= _MANY_TAGS:
             yield Finding(_TAG_POINTS, frozenset({"invisible"}), text=clean(raw)[:WINDOW])
         elif odd.split_words >= _MANY_ODD or odd.overrides >= 2 or masked_words(raw) >= _MANY_ODD:
             yield Finding(_ODD_POINTS, frozenset({"invisible"}), text=clean(raw)[:WINDOW])
 
-    def _hidden(self, view: View, known: frozenset[str] = frozenset()) -> Finding:
+    def _hidden(self, view: View, known: frozenset[str] = frozenset()) -> Iterator[Finding | None]:
         """Judged as said and as fetched, for whoever hides it may mean either; `known` rules were there in the open."""
         text = clean(view.text)
         tokens, rules = self._seen_in(text)
+        yield None
         said = self._weighed(text, tokens, rules, fetched=False)
         if said.rules <= known and (view.whole or said.odds < _HIDDEN_FROM):
-            return Finding(_LOWEST)
+            yield Finding(_LOWEST)
+            return
         found = max(said, self._weighed(text, tokens, rules, fetched=True), key=_odds)
-        return Finding(found.odds + _HIDDEN_POINTS, found.families | {"hidden"}, text=text)
+        yield Finding(found.odds + _HIDDEN_POINTS, found.families | {"hidden"}, text=text)
 
     def _judged(self, text: str, *, fetched: bool) -> Finding:
         return self._weighed(text, *self._seen_in(text), fetched=fetched)
