@@ -21,6 +21,7 @@ from itertools import groupby
 from pathlib import PurePath
 from typing import TypeVar
 
+from guards.chain import Chain
 from guards.spec import OnError
 from guards.types import (
     ALL_SCOPES,
@@ -164,7 +165,7 @@ class RunnerSession:
         members = [self._members[place] for place in self._lineup.output]
         members = [member for member in members if scope in member.guard.scopes(Stage.OUTPUT)]
         self._streaming += [member for member in members if member not in self._streaming]
-        return _Chain([_GuardedFilter(member, scope, context) for member in members])
+        return Chain([_GuardedFilter(member, scope, context) for member in members])
 
     async def _check(self, members: Sequence[_Member], stage: Stage, slots: Sequence[TextSlot]) -> None:
         """Ask guards that do not get in each other's way. Of several that block, the first in order is told."""
@@ -342,30 +343,6 @@ class _GuardedFilter:
         else:
             self.held = self._filter.held
         return answer
-
-
-class _Chain:
-    """Filters in a row: what leaves one enters the next."""
-
-    def __init__(self, filters: Sequence[StreamFilter]) -> None:
-        self._filters = filters
-
-    @property
-    def held(self) -> str:
-        return "".join(stream.held for stream in reversed(self._filters))
-
-    async def feed(self, text: str) -> str:
-        for stream in self._filters:
-            if not text:
-                break
-            text = await stream.feed(text)
-        return text
-
-    async def finish(self) -> str:
-        text = ""
-        for stream in self._filters:
-            text = (await stream.feed(text) if text else "") + await stream.finish()
-        return text
 
 
 def _describe(error: Exception) -> str:

@@ -9,10 +9,11 @@ from functools import partial
 
 from guards.base import BaseGuard, Policy
 from guards.cache import Remembered, ScanCache
+from guards.chain import Chain
 from guards.content.categories import by_category, scorer
 from guards.content.judges import LANGUAGE, Judges, windows
 from guards.content.language import DetectorMissing, foreign, known_languages
-from guards.content.passes import Chain, LengthPass, OpenPass, Reading
+from guards.content.passes import LengthPass, OpenPass, Reading
 from guards.content.sink import Sink
 from guards.content.tokens import estimate
 from guards.judging import Judgement

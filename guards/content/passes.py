@@ -6,13 +6,12 @@ decides a place only when more text could not change the decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from guards.content.sink import Sink
 from guards.spans.detector import KEPT
 from guards.spans.fold import fold
 from guards.spans.scanner import Scanner
-from guards.types import StreamFilter
 
 
 class Reading:
@@ -86,30 +85,6 @@ class LengthPass(Reading):
         elif self._left >= 0:
             self._left -= len(text)
         return text, len(text)
-
-
-class Chain:
-    """Passes in a row: what leaves one enters the next."""
-
-    def __init__(self, filters: Sequence[StreamFilter]) -> None:
-        self._filters = filters
-
-    @property
-    def held(self) -> str:
-        return "".join(one.held for one in reversed(self._filters))
-
-    async def feed(self, text: str) -> str:
-        for one in self._filters:
-            if not text:
-                break
-            text = await one.feed(text)
-        return text
-
-    async def finish(self) -> str:
-        text = ""
-        for one in self._filters:
-            text = (await one.feed(text) if text else "") + await one.finish()
-        return text
 
 
 OpenPass = Callable[[Sink], Reading]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 from storekit import (
     running,
     valkey_store,
@@ -84,26 +84,19 @@ async def test_a_password_and_a_database_open_the_store() -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    )
-    try:
-        subprocess.run(
-            [*command.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
-        )
-    except FileNotFoundError:
-        pytest.skip("makes its certificate with the openssl command, which is not installed")
-    return certificate, key
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
+    """Who signs the server's certificate, and a file that says so."""
+    made = trustme.CA()
+    path = tmp_path_factory.mktemp("tls") / "authority.pem"
+    made.cert_pem.write_to_path(path)
+    return made, path
 
 
 @asynccontextmanager
-async def tls_in_front_of(url: str, certificate: tuple[Path, Path]) -> AsyncIterator[int]:
+async def tls_in_front_of(url: str, authority: trustme.CA) -> AsyncIterator[int]:
     """A port that takes TLS off and hands the rest to the server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
+    authority.issue_cert("localhost").configure_cert(context)
     inner = urlsplit(url)
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -121,9 +114,10 @@ async def tls_in_front_of(url: str, certificate: tuple[Path, Path]) -> AsyncIter
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_tls_checks_the_servers_certificate(valkey_url: str, certificate: tuple[Path, Path]) -> None:
-    async with tls_in_front_of(valkey_url, certificate) as port:
-        async with valkey_store(f"rediss://localhost:{port}?ssl_ca_certs={certificate[0]}") as store:
+async def test_tls_checks_the_servers_certificate(valkey_url: str, authority: tuple[trustme.CA, Path]) -> None:
+    signer, told = authority
+    async with tls_in_front_of(valkey_url, signer) as port:
+        async with valkey_store(f"rediss://localhost:{port}?ssl_ca_certs={told}") as store:
             assert isinstance(await store.reserve("h", [running(1)]), Granted)
             await store.settle("h", [running(1)], [1])
         async with valkey_store(f"rediss://localhost:{port}") as store:

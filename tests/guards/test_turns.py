@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import pytest
 from guardkit import Slot
@@ -25,6 +26,25 @@ LOOKS: list[tuple[str, Stage, dict[str, Any]]] = [
     ("content", Stage.OUTPUT, {"words": ["forbidden"], "html": True, "sql": True}),
     ("injection", Stage.INPUT, {}),
 ]
+
+
+class Others:
+    """Everything else on the loop: `turns` counts how often it came to run."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            self.turns += 1
 
 
 async def test_work_of_many_is_done_one_piece_at_a_turn() -> None:
@@ -51,25 +71,16 @@ async def test_work_of_many_is_done_one_piece_at_a_turn() -> None:
 async def test_after_slow_work_the_loop_has_time_for_more_than_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "BREATH", 0.05)
     await asyncio.sleep(0.06)
-    others = 0
-
-    async def beside() -> None:
-        nonlocal others
-        while True:
-            await asyncio.sleep(0)
-            others += 1
-
-    task = asyncio.create_task(beside())
-    for slow, least in ((False, 0), (True, 0), (True, 50), (True, 50)):
-        before = others
-        await in_turn(lambda slow=slow: time.sleep(0.002) if slow else None)  # type: ignore[misc]
-        assert least <= others - before
-        assert least or others - before < 10
-    await asyncio.sleep(0.06)  # in which it has that time
-    before = others
-    await in_turn(lambda: None)
-    assert others - before < 10
-    task.cancel()
+    async with Others() as others:
+        for slow, least in ((False, 0), (True, 0), (True, 50), (True, 50)):
+            before = others.turns
+            await in_turn(partial(time.sleep, 0.002 if slow else 0))
+            assert least <= others.turns - before
+            assert least or others.turns - before < 10
+        await asyncio.sleep(0.06)  # in which it has that time
+        before = others.turns
+        await in_turn(lambda: None)
+        assert others.turns - before < 10
 
 
 async def test_pieces_grow_where_work_is_quick_and_shrink_where_it_is_slow() -> None:
@@ -112,16 +123,7 @@ async def test_a_guard_takes_turns_over_long_texts(
 
     await check(text)
     assert pieces == 0, "a short text is looked at in one go"
-    running = 0
-
-    async def others() -> None:
-        nonlocal running
-        while True:
-            await asyncio.sleep(0)
-            running += 1
-
-    beside = asyncio.create_task(others())
-    await asyncio.gather(*(check(f"{n} " + text * 400) for n in range(5)))
-    beside.cancel()
+    async with Others() as others:
+        await asyncio.gather(*(check(f"{n} " + text * 400) for n in range(5)))
     assert pieces >= 15
-    assert running >= pieces
+    assert others.turns >= pieces
