@@ -7,10 +7,12 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from gatekit import run_gate
 from hypothesis import given
 from hypothesis import strategies as st
 from sample_records import SECRET, all_outcomes, ended, refused
@@ -45,6 +47,13 @@ async def test_lines_of_quick_requests_are_written_together_and_a_warning_at_onc
     async with asyncio.timeout(10):
         while len(lines()) < 3 + logs.MAX_LINES:
             await asyncio.sleep(0.01)
+
+
+async def test_what_waits_is_written_when_a_gate_closes(tmp_path: Path, lines: Lines) -> None:
+    async with run_gate(tmp_path, "models: [{name: m, targets: [{provider: openai, model: m}]}]\n"):
+        logs.log_request(ended())
+        assert lines() == []
+    assert [line["event"] for line in lines()] == ["request"]
 
 
 def test_a_request_is_one_line_with_what_an_operator_asks_for(lines: Lines) -> None:
